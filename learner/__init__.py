@@ -1,0 +1,1 @@
+"""The continuous learner: feed, metrics, checkpoints, registry. No Beam."""

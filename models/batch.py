@@ -1,0 +1,140 @@
+"""The contract between learner and models: users with sequences, requests, samples. Never padded.
+
+Shape legend: B users, A actions in all, Q requests in all, N samples in all, K tasks,
+V values of a list feature in all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Ids:
+    """An `id` feature: one hash a row and whether it is there."""
+
+    values: Tensor
+    """int64 [rows]; 0 where missing."""
+    present: Tensor
+    """bool [rows]."""
+
+
+@dataclass(frozen=True)
+class IdLists:
+    """An `ids` feature: a list of hashes a row; an empty list is a missing value."""
+
+    values: Tensor
+    """int64 [V]."""
+    offsets: Tensor
+    """int64 [rows + 1]."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A `number` feature."""
+
+    values: Tensor
+    """float32 [rows]; 0 where missing."""
+    present: Tensor
+    """bool [rows]."""
+
+
+Column = Ids | IdLists | Numbers
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Actions:
+    """H or R of all users, each user's in (time, stream, event id) order."""
+
+    offsets: Tensor
+    """int64 [B + 1], user → actions."""
+    time_ms: Tensor
+    """int64 [A]."""
+    item: Tensor
+    """int64 [A], hashes."""
+    action: Tensor
+    """int64 [A], index into `Layout.actions`."""
+    features: Mapping[str, Column]
+    """The layout's `action` features."""
+
+
+@dataclass(frozen=True)
+class UserBatch:
+    """B users of one window: sequences, requests and samples (kept candidates), packed."""
+
+    user: Tensor
+    """int64 [B], hashes."""
+    history: Actions
+    recent: Actions
+    request_offsets: Tensor
+    """int64 [B + 1], user → requests."""
+    request_time_ms: Tensor
+    """int64 [Q], in order within a user."""
+    scenario: Tensor
+    """int64 [Q], index into `Layout.scenarios`."""
+    request_features: Mapping[str, Column]
+    """The layout's `request` features, a row a request."""
+    sample_offsets: Tensor
+    """int64 [Q + 1], request → samples."""
+    item: Tensor
+    """int64 [N], hashes."""
+    position: Tensor
+    """int64 [N]; for evaluation only: a model must not read it."""
+    probability: Tensor
+    """float32 [N], inclusion probability."""
+    sample_features: Mapping[str, Column]
+    """The layout's `candidate` features, a row a sample."""
+    labels: Tensor
+    """float32 [N, K]; 0 where missing."""
+    label_present: Tensor
+    """bool [N, K]; false where the task does not apply to the sample."""
+
+    @property
+    def n_users(self) -> int:
+        return self.user.numel()
+
+    @property
+    def n_requests(self) -> int:
+        return self.scenario.numel()
+
+    @property
+    def n_samples(self) -> int:
+        return self.item.numel()
+
+    @property
+    def sample_request(self) -> Tensor:
+        """int64 [N], sample → request."""
+        return row_of(self.sample_offsets)
+
+    @property
+    def request_user(self) -> Tensor:
+        """int64 [Q], request → user."""
+        return row_of(self.request_offsets)
+
+    def to(self, device: torch.device) -> "UserBatch":
+        """The same batch on another device."""
+        return _moved(self, device)
+
+
+def row_of(offsets: Tensor) -> Tensor:
+    """The row that each packed value belongs to, int64 [offsets[-1]]."""
+    counts = offsets.diff()
+    rows = torch.arange(counts.numel(), device=offsets.device)
+    return torch.repeat_interleave(rows, counts)
+
+
+def _moved(part: Part, device: torch.device) -> Part:
+    changes = {}
+    for field in fields(part):  # type: ignore[arg-type]
+        value = getattr(part, field.name)
+        if isinstance(value, Tensor):
+            changes[field.name] = value.to(device, non_blocking=True)
+        elif isinstance(value, Mapping):
+            changes[field.name] = {name: _moved(one, device) for name, one in value.items()}
+        else:
+            changes[field.name] = _moved(value, device)
+    return replace(part, **changes)  # type: ignore[type-var]

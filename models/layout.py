@@ -1,0 +1,53 @@
+"""What a model must know of the spec: names, owners, types and the order of scenarios and tasks."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.hashing import hash_one
+from schemas.spec import Feature, Spec
+
+
+@dataclass(frozen=True)
+class FeatureField:
+    """One declared feature as the batch carries it."""
+
+    name: str
+    type: Literal["id", "ids", "number"]
+    table: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order in which batches and models index scenarios, tasks and features.
+
+    `request` holds features of user, context and query; `candidate` those of item and cross;
+    `action` the item features that sequences carry.
+    """
+
+    scenarios: tuple[str, ...]
+    tasks: tuple[str, ...]
+    actions: tuple[str, ...]
+    request: tuple[FeatureField, ...]
+    candidate: tuple[FeatureField, ...]
+    action: tuple[FeatureField, ...]
+
+    @classmethod
+    def of(cls, spec: Spec) -> "Layout":
+        """The layout that follows from a spec."""
+        return cls(
+            scenarios=spec.scenarios,
+            tasks=tuple(spec.tasks),
+            actions=spec.sequences.streams,
+            request=_fields(spec.owned_by("user", "context", "query")),
+            candidate=_fields(spec.owned_by("item", "cross")),
+            action=_fields(tuple(spec.features[name] for name in spec.sequences.features)),
+        )
+
+    @property
+    def action_ids(self) -> tuple[int, ...]:
+        """The hashes of the action streams, in order."""
+        return tuple(hash_one(name) for name in self.actions)
+
+
+def _fields(features: tuple[Feature, ...]) -> tuple[FeatureField, ...]:
+    return tuple(FeatureField(f.name, f.type, f.table) for f in features)

@@ -1,0 +1,1 @@
+"""From event streams to sealed windows, on Apache Beam. No torch."""

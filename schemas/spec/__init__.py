@@ -1,0 +1,38 @@
+"""The stream spec: one TOML file that describes a product."""
+
+from schemas.spec.digest import spec_digest
+from schemas.spec.model import (
+    FEEDBACK_KINDS,
+    Domain,
+    Feature,
+    FeatureOwner,
+    FeatureType,
+    LabelValue,
+    Sequences,
+    Spec,
+    Stream,
+    StreamKind,
+    Task,
+    Time,
+    Window,
+)
+from schemas.spec.parse import load, parse
+
+__all__ = [
+    "FEEDBACK_KINDS",
+    "Domain",
+    "Feature",
+    "FeatureOwner",
+    "FeatureType",
+    "LabelValue",
+    "Sequences",
+    "Spec",
+    "Stream",
+    "StreamKind",
+    "Task",
+    "Time",
+    "Window",
+    "load",
+    "parse",
+    "spec_digest",
+]

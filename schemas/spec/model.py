@@ -1,0 +1,167 @@
+"""The stream spec as frozen dataclasses: one product's streams, labels, features and sequences.
+
+All durations are milliseconds. Order of features, scenarios and tasks is the order of the file;
+nothing that is stored depends on it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+StreamKind = Literal["exposure", "click", "conversion", "item", "retraction"]
+FeatureOwner = Literal["user", "context", "query", "item", "cross"]
+FeatureType = Literal["id", "ids", "number"]
+LabelValue = Literal["binary", "sum", "max", "last"]
+
+FEEDBACK_KINDS: tuple[StreamKind, ...] = ("click", "conversion")
+
+
+@dataclass(frozen=True)
+class Window:
+    """Tumbling windows of request time; each is sealed at `end + maturity_ms`."""
+
+    length_ms: int
+    maturity_ms: int
+
+    def start(self, time_ms: int) -> int:
+        """Start of the window that holds `time_ms`."""
+        return time_ms // self.length_ms * self.length_ms
+
+    def cut(self, window_start_ms: int) -> int:
+        """The time at which the window is sealed."""
+        return window_start_ms + self.length_ms + self.maturity_ms
+
+    def window_of_cut(self, cut_ms: int) -> int:
+        """Start of the window whose cut this is."""
+        return cut_ms - self.maturity_ms - self.length_ms
+
+    def cut_at_or_after(self, time_ms: int) -> int:
+        """The first cut `C ≥ time_ms`."""
+        return -((self.maturity_ms - time_ms) // self.length_ms) * self.length_ms + self.maturity_ms
+
+    def cut_at_or_before(self, time_ms: int) -> int:
+        """The last cut `C ≤ time_ms`."""
+        return (time_ms - self.maturity_ms) // self.length_ms * self.length_ms + self.maturity_ms
+
+
+@dataclass(frozen=True)
+class Time:
+    """How far clocks and order may be off."""
+
+    max_ahead_ms: int
+    slack_ms: int
+    idle_ms: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One named input stream."""
+
+    name: str
+    kind: StreamKind
+    topic: str
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A group of scenarios that share a ranking problem."""
+
+    name: str
+    scenarios: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A label to predict: a feedback stream and a horizon."""
+
+    name: str
+    stream: str
+    horizon_ms: int
+    retraction_horizon_ms: int
+    value: LabelValue
+    domains: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A declared feature. `id` is one string, `ids` a list of strings, `number` a float64."""
+
+    name: str
+    owner: FeatureOwner
+    type: FeatureType
+    vocabulary: tuple[str, ...] = ()
+    default: str | float | None = None
+    table: str = ""
+    """Embedding table; features of one table share their rows."""
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Which feedback streams are actions, how many are kept, and which item features they carry."""
+
+    streams: tuple[str, ...]
+    history: int
+    recent: int
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A whole product. Raises nothing: `schemas.spec.load` checks before it builds one."""
+
+    name: str
+    window: Window
+    time: Time
+    streams: Mapping[str, Stream]
+    domains: Mapping[str, Domain]
+    tasks: Mapping[str, Task]
+    features: Mapping[str, Feature]
+    sequences: Sequences
+    ordered: bool
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    learner: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def scenarios(self) -> tuple[str, ...]:
+        """All scenarios, in the order of the file."""
+        return tuple(name for domain in self.domains.values() for name in domain.scenarios)
+
+    def domain_of(self, scenario: str) -> str:
+        """The domain of a known scenario. Raises KeyError for an unknown one."""
+        for domain in self.domains.values():
+            if scenario in domain.scenarios:
+                return domain.name
+        raise KeyError(scenario)
+
+    def owned_by(self, *owners: FeatureOwner) -> tuple[Feature, ...]:
+        """The features of these owners, in the order of the file."""
+        return tuple(f for f in self.features.values() if f.owner in owners)
+
+    def of_kind(self, *kinds: StreamKind) -> tuple[Stream, ...]:
+        """The streams of these kinds, in the order of the file."""
+        return tuple(s for s in self.streams.values() if s.kind in kinds)
+
+    @property
+    def feedback_streams(self) -> tuple[Stream, ...]:
+        """Click and conversion streams."""
+        return self.of_kind(*FEEDBACK_KINDS)
+
+    @property
+    def longest_horizon_ms(self) -> int:
+        """The longest horizon of any task."""
+        return max((task.horizon_ms for task in self.tasks.values()), default=0)
+
+    @property
+    def memory_ms(self) -> int:
+        """M: how long ids, retractions and flags are remembered."""
+        longest = max((task.retraction_horizon_ms for task in self.tasks.values()), default=0)
+        return self.longest_horizon_ms + longest
+
+    def stream_horizon_ms(self, stream: str) -> int | None:
+        """The longest horizon of that stream's tasks; None without a task."""
+        horizons = [task.horizon_ms for task in self.tasks.values() if task.stream == stream]
+        return max(horizons, default=None)
+
+    def valued_streams(self) -> frozenset[str]:
+        """Streams whose events must carry a finite value, for some task adds or compares it."""
+        return frozenset(t.stream for t in self.tasks.values() if t.value != "binary")
