@@ -1,1 +1,10 @@
 """Ranking models on one batch contract, in torch. No Beam, no MLflow, no I/O."""
+
+from models.dlrm_mlp import DlrmMlp
+from models.mtfm import Mtfm
+from models.registry import create, names, register
+
+register("dlrm_mlp", DlrmMlp)
+register("mtfm", Mtfm)
+
+__all__ = ["create", "names", "register"]

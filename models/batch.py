@@ -6,7 +6,7 @@ V values of a list feature in all.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -128,7 +128,7 @@ def row_of(offsets: Tensor) -> Tensor:
 
 
 def _moved(part: Part, device: torch.device) -> Part:
-    changes = {}
+    changes: dict[str, Any] = {}
     for field in fields(part):  # type: ignore[arg-type]
         value = getattr(part, field.name)
         if isinstance(value, Tensor):

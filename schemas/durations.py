@@ -1,9 +1,10 @@
 """Durations and sizes as people write them: `90s`, `6h`, `1.5d`."""
 
 import re
+from fractions import Fraction
 
 UNIT_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
+_DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d|w)\s*")
 
 
 def parse_duration_ms(text: str) -> int:
@@ -18,8 +19,8 @@ def parse_duration_ms(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"expected a number and a unit ({', '.join(UNIT_MS)}), received {text!r}")
-    milliseconds = float(match[1]) * UNIT_MS[match[2]]
-    if milliseconds != int(milliseconds):
+    milliseconds = Fraction(match[1]) * UNIT_MS[match[2]]
+    if milliseconds.denominator != 1:
         raise ValueError(f"expected whole milliseconds, received {text!r}")
     return int(milliseconds)
 
@@ -30,9 +31,9 @@ def format_duration_ms(duration_ms: int) -> str:
     >>> format_duration_ms(21_600_000), format_duration_ms(90_000), format_duration_ms(0)
     ('6h', '90s', '0s')
     """
+    if duration_ms < 0:
+        raise ValueError(f"expected a non-negative whole number, received {duration_ms!r}")
     if duration_ms == 0:
         return "0s"
-    for unit, length in reversed(UNIT_MS.items()):
-        if duration_ms % length == 0:
-            return f"{duration_ms // length}{unit}"
-    raise ValueError(f"expected a non-negative whole number, received {duration_ms!r}")
+    unit = next(unit for unit, length in reversed(UNIT_MS.items()) if duration_ms % length == 0)
+    return f"{duration_ms // UNIT_MS[unit]}{unit}"

@@ -15,8 +15,6 @@ import xxhash
 
 Int64Array = npt.NDArray[np.int64]
 
-_EMPTY = np.uint64(xxhash.xxh3_64_intdigest(b"")).astype(np.int64)
-
 
 def hash_one(*parts: str) -> int:
     """The id of one value, for constants and for a person at a prompt.

@@ -1,5 +1,6 @@
 """From TOML to a checked `Spec`. Every complaint is one `SpecError` naming file and key."""
 
+import math
 import re
 import tomllib
 from collections.abc import Collection, Mapping
@@ -27,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 RESERVED = frozenset(
     "request_id user_id time_ms scenario query candidates item_id position exposed event_id value"
-    " stream title origin probability domain origin_domain id".split()
+    " stream title origin probability domain origin_domain id item action labels".split()
 )
 """Field names of events and records; no feature may take one."""
 
@@ -126,7 +127,9 @@ def _domains(root: Table) -> dict[str, Domain]:
             raise table.fail("scenarios", "at least one scenario", list(scenarios))
         for scenario in scenarios:
             if scenario in owner:
-                raise table.fail("scenarios", f"no scenario of domain {owner[scenario]!r}", scenario)
+                raise table.fail(
+                    "scenarios", f"no scenario of domain {owner[scenario]!r}", scenario
+                )
             owner[scenario] = name
         domains[_name(root, "domains", name)] = Domain(name, scenarios)
         table.finish()
@@ -135,9 +138,7 @@ def _domains(root: Table) -> dict[str, Domain]:
     return domains
 
 
-def _tasks(
-    root: Table, streams: Mapping[str, Stream], domains: Collection[str]
-) -> dict[str, Task]:
+def _tasks(root: Table, streams: Mapping[str, Stream], domains: Collection[str]) -> dict[str, Task]:
     feedback = [s.name for s in streams.values() if s.kind in ("click", "conversion")]
     tasks = {}
     for name, table in root.tables("tasks").items():
@@ -153,12 +154,19 @@ def _tasks(
             horizon_ms=horizon_ms,
             retraction_horizon_ms=table.duration_ms("retraction_horizon", "0s"),
             value=value,
-            domains=table.names_among("domains", domains, "domain", list(domains)),
+            domains=_task_domains(table, domains),
         )
         table.finish()
     if not tasks:
         raise root.fail("tasks", "at least one task", {})
     return tasks
+
+
+def _task_domains(table: Table, domains: Collection[str]) -> tuple[str, ...]:
+    named = table.names_among("domains", domains, "a domain", list(domains))
+    if not named:
+        raise table.fail("domains", "at least one domain", [])
+    return named
 
 
 def _features(root: Table) -> dict[str, Feature]:
@@ -187,10 +195,12 @@ def _feature(name: str, table: Table) -> Feature:
 def _default(table: Table, kind: str) -> str | float | None:
     if kind == "number":
         value = table.take("default", (int, float), "a number", None)
+        if value is not None and not math.isfinite(value):
+            raise table.fail("default", "a finite number", value)
         return None if value is None else float(value)
     if kind == "ids" and "default" in table.values:
         raise table.fail("default", "none for a list of ids", table.values["default"])
-    return table.take("default", str, "a string", None)  # type: ignore[no-any-return]
+    return table.take("default", str, "a string", None)
 
 
 def _table_name(table: Table, name: str, kind: str) -> str:
@@ -205,10 +215,10 @@ def _sequences(
     feedback = [s.name for s in streams.values() if s.kind in ("click", "conversion")]
     item_features = [f.name for f in features.values() if f.owner == "item"]
     sequences = Sequences(
-        streams=table.names_among("streams", feedback, "click or conversion stream"),
+        streams=table.names_among("streams", feedback, "a click or conversion stream"),
         history=table.count("history"),
         recent=table.count("recent"),
-        features=table.names_among("features", item_features, "item feature", []),
+        features=table.names_among("features", item_features, "an item feature", []),
     )
     table.finish()
     return sequences

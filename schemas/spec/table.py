@@ -98,7 +98,7 @@ class Table:
         values = self.names(key, default)
         for value in values:
             if value not in known:
-                raise self.fail(key, f"the name of a {what}", value, near_match(value, known))
+                raise self.fail(key, f"the name of {what}", value, near_match(value, known))
         return values
 
     def tables(self, key: str, default: Any = REQUIRED) -> dict[str, "Table"]:

@@ -1,0 +1,62 @@
+# Everything runs in .venv, which `make setup` builds from pyproject.toml and constraints.txt.
+# Needs Python 3.11 or newer, make and git. Another interpreter: make PYTHON=python3.12 setup
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .numba_cache
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench soak clean
+
+help:
+	@echo "make setup   build .venv (once, and again when the requirements change)"
+	@echo "make demo    the whole loop on shipped real data"
+	@echo "make test    all tests"
+	@echo "make lint    style, types and import walls"
+	@echo "make bench   every benchmark, then one line a figure"
+	@echo "make soak    long kill, fault and endurance tests"
+	@echo "make clean   remove .venv, caches and builds"
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "millstream needs Python 3.11 or newer, received: $$($(PYTHON) --version 2>&1)." \
+	    "Name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv \
+	  && $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
+	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/millstream demo
+
+test: setup
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
+	for file in benchmarks/*.py; do \
+	  case $$file in */_*.py) continue;; esac; \
+	  echo "== $$file"; $(BIN)/python "$$file" > "$$out.one" || { cat "$$out.one"; rm -f "$$out.one"; exit 1; }; \
+	  cat "$$out.one"; cat "$$out.one" >> "$$out"; rm -f "$$out.one"; \
+	done; \
+	echo "== figures"; grep '^FIGURE ' "$$out"
+
+soak: setup
+	$(BIN)/pytest -m soak --timeout=0 -s
+
+clean:
+	rm -rf $(VENV) $(CACHES) build dist
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

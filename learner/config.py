@@ -1,0 +1,88 @@
+"""How the learner learns: the spec's `[learner]` section and the model's own `[models.NAME]`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, get_args, get_type_hints
+
+from models.optimisers import OptimiserConfig
+from schemas.spec import Spec
+from schemas.spec.table import Table, near_match
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """What decides the weights besides the windows, the model and its configuration."""
+
+    batch_users: int
+    seed: int
+    task_weights: tuple[float, ...]
+    """One a task, in the layout's order."""
+    optimiser: OptimiserConfig
+    max_bad_batches: int
+    """How many batches with a loss or gradient that is no number are skipped before stopping."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """One model's section of the spec: its configuration and, under `optimiser`, its rates."""
+
+    overrides: Mapping[str, Any]
+    optimiser: Mapping[str, Any]
+
+
+def learner_config(spec: Spec, model: str, file: str) -> LearnerConfig:
+    """Check the spec's `[learner]` and `[models.NAME.optimiser]`; `file` is what errors name.
+
+    Raises SpecError.
+    """
+    table = Table(file, "learner", spec.learner)
+    common = table.table("optimiser", {})
+    own = Table(file, f"models.{model}.optimiser", model_settings(spec, model).optimiser)
+    config = LearnerConfig(
+        batch_users=table.count("batch_users", 256, least=1),
+        seed=table.count("seed", 0),
+        task_weights=_task_weights(table.table("task_weights", {}), tuple(spec.tasks)),
+        optimiser=_optimiser(own, _optimiser(common, OptimiserConfig())),
+        max_bad_batches=table.count("max_bad_batches", 10),
+    )
+    table.finish()
+    return config
+
+
+def model_settings(spec: Spec, model: str) -> ModelSettings:
+    """The model's section, the optimiser's part of it taken out."""
+    section = dict(spec.models.get(model, {}))
+    optimiser = section.pop("optimiser", {})
+    return ModelSettings(overrides=section, optimiser=optimiser)
+
+
+def _task_weights(table: Table, tasks: tuple[str, ...]) -> tuple[float, ...]:
+    for name in table.values:
+        if name not in tasks:
+            raise table.fail(name, "the name of a task", name, near_match(name, tasks))
+    return tuple(_number(table, task, 1.0, least=0.0) for task in tasks)
+
+
+def _optimiser(table: Table, default: OptimiserConfig) -> OptimiserConfig:
+    kinds = get_args(get_type_hints(OptimiserConfig)["dense"])
+    dense: Any = table.choice("dense", kinds, default.dense)
+    config = OptimiserConfig(
+        dense=dense,
+        dense_rate=_number(table, "dense_rate", default.dense_rate),
+        sparse_rate=_number(table, "sparse_rate", default.sparse_rate),
+        sparse_epsilon=_number(table, "sparse_epsilon", default.sparse_epsilon),
+    )
+    table.finish()
+    return config
+
+
+def _number(table: Table, key: str, default: float, least: float = 1e-30) -> float:
+    expected = "a number above zero" if least else "a number of zero or more"
+    value = float(table.take(key, (int, float), expected, default))
+    if not least <= value < float("inf"):
+        raise table.fail(key, expected, value)
+    return value

@@ -1,0 +1,58 @@
+"""The metrics of every window, one JSON line each, kept on disk until the end of time.
+
+It is the learner's record of what it measured and at the same time the outbox to MLflow. A
+checkpoint remembers its length, so that a restart cuts off what the lost work had written.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Metrics of one window, all known at one moment."""
+
+    step: int
+    """Index of the window since the state began."""
+    window_start_ms: int
+    time_ms: int
+    """The window's end: the time that the metrics are of."""
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Journal:
+    """An append-only file of entries."""
+
+    path: Path
+
+    def append(self, entry: Entry) -> None:
+        """Add one line."""
+        with self.path.open("ab") as file:
+            file.write((json.dumps(asdict(entry), separators=(",", ":")) + "\n").encode())
+
+    def flush(self) -> int:
+        """Make what was appended durable; the length in bytes."""
+        with self.path.open("ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def cut(self, length: int) -> None:
+        """Forget everything after `length` bytes."""
+        with self.path.open("ab") as file:
+            file.truncate(length)
+
+    def since(self, offset: int) -> Iterator[tuple[Entry, int]]:
+        """The whole lines after `offset` bytes, each with the offset after it."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                offset += len(line)
+                yield Entry(**json.loads(line)), offset

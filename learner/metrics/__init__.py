@@ -1,0 +1,6 @@
+"""Mergeable prequential metrics, per task and scenario."""
+
+from learner.metrics.scorecard import ALL, Scorecard, named
+from learner.metrics.scored import Scored, joined
+
+__all__ = ["ALL", "Scorecard", "Scored", "joined", "named"]

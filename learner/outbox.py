@@ -1,0 +1,120 @@
+"""All talk with MLflow, in a thread of its own: training never waits for a server.
+
+Nothing is held in memory only: metrics wait in the journal, versions in their staging folder. If
+MLflow does not answer, the thread tries again after pauses that grow; what a process could not
+send, the next one does.
+"""
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from requests import RequestException
+
+from learner.journal import Journal
+from learner.plot import plot
+from learner.registry import register, waiting
+from learner.tracking import Tracker
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 60.0
+_UNREACHABLE = (MlflowException, RequestException, OSError)
+
+
+class Outbox:
+    """Sends metrics, registers staged versions and uploads the plot.
+
+    Args:
+        client: of the MLflow server.
+        tracker: of the run.
+        journal: of the metrics.
+        versions: the staging folder.
+        registered_model: the name that versions are registered under.
+    """
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        tracker: Tracker,
+        journal: Journal,
+        versions: Path,
+        registered_model: str,
+    ) -> None:
+        self._client = client
+        self._tracker = tracker
+        self._journal = journal
+        self._versions = versions
+        self._name = registered_model
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._deadline = float("inf")
+        self.registered: list[str] = []
+        """Numbers of the versions registered by this process."""
+        self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
+
+    def start(self) -> None:
+        """Begin sending what is there."""
+        fail_fast()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something new to send."""
+        self._wake.set()
+
+    def close(self, patience_s: float) -> int:
+        """Send what is left for at most so long; how many entries and versions stay unsent."""
+        self._deadline = time.monotonic() + patience_s
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(patience_s + 5)
+        return self._tracker.unsent() + len(waiting(self._versions))
+
+    def _run(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            closing = self._closing.is_set()
+            self._wake.clear()
+            try:
+                self._deliver(closing)
+                pause_s = FIRST_PAUSE_S
+                if closing:
+                    return
+                self._wake.wait()
+            except _UNREACHABLE as error:
+                log.warning("MLflow did not take it, again in %.0f s: %s", pause_s, error)
+                self._closing.wait(pause_s)
+                if self._closing.is_set() and time.monotonic() + pause_s > self._deadline:
+                    return
+                if closing:
+                    time.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _deliver(self, closing: bool) -> None:
+        self._tracker.send()
+        staged = waiting(self._versions)
+        for version in staged:
+            number = register(self._client, version, self._name, self._tracker.run_id())
+            version.discard()
+            self.registered.append(number)
+            log.info("registered %s version %s", self._name, number)
+        if staged or closing:
+            self._upload_plot()
+        if closing:
+            self._tracker.finish()
+
+    def _upload_plot(self) -> None:
+        path = self._versions.parent / "gauc.png"
+        if plot(self._journal, path):
+            self._tracker.log_artifact(path)
+
+
+def fail_fast() -> None:
+    """Let MLflow's client give up early: by default it blocks for minutes in retries of its own."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

@@ -1,0 +1,177 @@
+"""Registered versions: staged on disk by the learner, then registered once each.
+
+Staging writes a complete folder and renames it, with no server involved; registering is
+idempotent by lineage id, so that it can be repeated after any failure.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.tracking import MlflowClient
+from mlflow.types.schema import Array, ColSpec, DataType, Schema
+
+from learner.durable import flush, write_json
+from learner.pyfunc_columns import JSON_COLUMNS
+from learner.requests import example_request
+from learner.scorer import save_scorer
+from learner.trainer import Trainer
+from schemas.spec import Spec, load
+
+CHALLENGER = "challenger"
+REQUIREMENTS = ("torch", "safetensors", "numpy", "pandas", "pyarrow", "polars", "polars-hash")
+PACKAGES = ("schemas", "models", "learner")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A version that waits on disk to be registered."""
+
+    folder: Path
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The version's tags, `lineage_id` among them."""
+        tags: dict[str, str] = json.loads((self.folder / "tags.json").read_text())
+        return tags
+
+    def discard(self) -> None:
+        """Remove it: it is registered."""
+        shutil.rmtree(self.folder)
+
+
+def stage(root: Path, trainer: Trainer, spec_text: str) -> Staged:
+    """Write the trainer's state as a version to be; the same lineage is staged once."""
+    progress = trainer.progress
+    staged = Staged(root / f"{progress.step:08d}-{progress.lineage[:16]}")
+    if staged.folder.exists():
+        return staged
+    part = root / ".part"
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "model").mkdir(parents=True)
+    save_scorer(part / "model", trainer.model, trainer.identity.to_json(), spec_text)
+    write_json(part / "tags.json", version_tags(trainer))
+    part.rename(staged.folder)
+    flush(root)
+    return staged
+
+
+def waiting(root: Path) -> list[Staged]:
+    """Staged versions, oldest first."""
+    if not root.is_dir():
+        return []
+    return [Staged(path) for path in sorted(root.iterdir()) if path.name[0] != "."]
+
+
+def version_tags(trainer: Trainer) -> dict[str, str]:
+    """Where a version comes from and how its windows were scored before it learned them."""
+    progress = trainer.progress
+    tags = {
+        "lineage_id": progress.lineage,
+        "model": trainer.identity.model,
+        "preset": trainer.identity.preset,
+        "spec_digest": trainer.identity.spec_digest,
+        "code_version": code_version(),
+        "windows": str(progress.step),
+    }
+    for name, ref in (("first_window", progress.first), ("last_window", progress.last)):
+        if ref is not None:
+            tags |= {f"{name}_start_ms": str(ref.start_ms), f"{name}_digest": ref.digest}
+    return tags | _metric_tags(trainer)
+
+
+def code_version() -> str:
+    """The installed version of this software."""
+    return installed("millstream")
+
+
+def register(client: MlflowClient, staged: Staged, name: str, run_id: str) -> str:
+    """Register a staged version unless its lineage is there already; make it the challenger.
+
+    Returns the version's number. Raises MlflowException if the server does not answer.
+    """
+    tags = staged.tags
+    number = find(client, name, tags["lineage_id"]) or _create(client, staged, name, run_id, tags)
+    client.set_registered_model_alias(name, CHALLENGER, number)
+    return number
+
+
+def find(client: MlflowClient, name: str, lineage: str) -> str | None:
+    """The number of the version with that lineage id."""
+    query = f"name='{name}' and tags.`lineage_id`='{lineage}'"
+    versions = client.search_model_versions(query, max_results=1)
+    return str(versions[0].version) if versions else None
+
+
+def _create(
+    client: MlflowClient, staged: Staged, name: str, run_id: str, tags: Mapping[str, str]
+) -> str:
+    place = f"versions/{staged.folder.name}"
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "version"
+        _save_pyfunc(folder, staged.folder / "model")
+        client.log_artifacts(run_id, str(folder), place)
+    _ensure_registered_model(client, name)
+    source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
+    created = client.create_model_version(name, source, run_id, tags=dict(tags))
+    return str(created.version)
+
+
+def _save_pyfunc(folder: Path, model: Path) -> None:
+    spec = load(model / "spec.toml")
+    mlflow.pyfunc.save_model(
+        path=folder,
+        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+        artifacts={"model": str(model)},
+        code_paths=[str(ROOT / package) for package in PACKAGES],
+        signature=signature(spec),
+        input_example=rows_of([example_request(spec)]),
+        pip_requirements=[f"{name}=={installed(name)}" for name in (*REQUIREMENTS, "xxhash")],
+    )
+
+
+def signature(spec: Spec) -> ModelSignature:
+    """Requests in, a list of probabilities a task out."""
+    kinds = {"time_ms": DataType.long}
+    columns = ("user", "scenario", "time_ms", *JSON_COLUMNS)
+    inputs = [ColSpec(kinds.get(column, DataType.string), column) for column in columns]
+    outputs = [ColSpec(Array(DataType.double), task) for task in spec.tasks]
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
+
+
+def rows_of(requests: Sequence[Mapping[str, Any]]) -> Any:
+    """Requests as the data frame that a version takes."""
+    import pandas as pd  # type: ignore[import-untyped]
+
+    return pd.DataFrame(
+        {key: json.dumps(value) if key in JSON_COLUMNS else value for key, value in one.items()}
+        for one in requests
+    )
+
+
+def _metric_tags(trainer: Trainer) -> dict[str, str]:
+    verdict = trainer.since_version
+    tags = {}
+    for scorer, card in (("", verdict.model), ("baseline_item_ctr.", verdict.baseline)):
+        results = card.results()
+        for metric in ("auc", "gauc", "normalised_entropy", "calibration"):
+            for task, value in zip(trainer.layout.tasks, results[metric][:, -1], strict=True):
+                tags[f"{scorer}{task}.{metric}"] = f"{value:.6f}"
+    return tags
+
+
+def _ensure_registered_model(client: MlflowClient, name: str) -> None:
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

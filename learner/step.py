@@ -1,0 +1,69 @@
+"""One training step, which refuses to learn from numbers that are none.
+
+Shape legend: N samples, K tasks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from models.base import RankingModel
+from models.batch import UserBatch
+from models.loss import weighted_bce
+from models.optimisers import Optimisers
+
+
+@dataclass(frozen=True)
+class Step:
+    """Forward, loss, backward, update.
+
+    Args:
+        model: to be trained.
+        optimisers: of the model.
+        task_weights: one a task.
+    """
+
+    model: RankingModel
+    optimisers: Optimisers
+    task_weights: tuple[float, ...]
+
+    def __call__(self, batch: UserBatch) -> float | None:
+        """Train on a batch; its loss, or None if it was skipped.
+
+        A batch is skipped, the weights as they were, if its loss or a gradient is no number.
+        """
+        self.model.train()
+        self.optimisers.zero_grad()
+        loss = task_weighted_loss(self.model(batch), batch, self.task_weights)
+        if not loss.isfinite():
+            return None
+        loss.backward()  # type: ignore[no-untyped-call]
+        if not self._gradients_are_finite():
+            self.optimisers.zero_grad()
+            return None
+        self.optimisers.step()
+        return float(loss.detach())
+
+    def _gradients_are_finite(self) -> bool:
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        values = [g.coalesce().values() if g.is_sparse else g for g in gradients]
+        return all(bool(value.isfinite().all()) for value in values)
+
+
+def task_weighted_loss(logits_NK: Tensor, batch: UserBatch, weights: Sequence[float]) -> Tensor:
+    """The tasks' mean cross-entropies, averaged by weight: `Σ_k w_k L_k / Σ_k w_k`, a scalar.
+
+    A task without a label in the batch has `L_k = 0`.
+    """
+    losses = [
+        weight * weighted_bce(logits_NK[:, k : k + 1], _task(batch, k))
+        for k, weight in enumerate(weights)
+    ]
+    return torch.stack(losses).sum() / max(sum(weights), 1e-30)
+
+
+def _task(batch: UserBatch, k: int) -> UserBatch:
+    labels, present = batch.labels[:, k : k + 1], batch.label_present[:, k : k + 1]
+    return replace(batch, labels=labels, label_present=present)

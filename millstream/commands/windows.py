@@ -1,0 +1,95 @@
+"""`millstream windows ls | show | verify`: look into a window store."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from millstream import console
+from millstream.arguments import Subparsers, UsageError, add_json
+from schemas.errors import StoreError
+
+EXAMPLE = "20220501T020000Z"
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command and its actions."""
+    parser = subparsers.add_parser("windows", help="look into a window store")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = _action(actions, "ls", "one row a sealed window")
+    listing.set_defaults(run=run_ls)
+    show = _action(actions, "show", "one window, or one user's record in it")
+    show.add_argument("window", metavar="WINDOW", help=f"its name, such as {EXAMPLE}")
+    show.add_argument("--user", metavar="ID", help="this user's whole record")
+    show.add_argument("--limit", type=int, default=10, metavar="N", help="show so many users")
+    show.set_defaults(run=run_show)
+    verify = _action(actions, "verify", "read everything and compare with the manifests")
+    verify.add_argument("window", metavar="WINDOW", nargs="?", help="only this one")
+    verify.set_defaults(run=run_verify)
+
+
+def _action(actions: Subparsers, name: str, help_text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=help_text)
+    parser.add_argument("store", metavar="WINDOWS", type=Path, help="the folder of windows")
+    add_json(parser)
+    return parser
+
+
+def run_ls(args: argparse.Namespace) -> int:
+    """Print one row a sealed window."""
+    from schemas.windows import WindowStore, describe
+
+    rows = describe.list_rows(WindowStore(args.store))
+    print(json.dumps(rows, indent=2) if args.json else describe.rows_text(rows))
+    return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Print one window's manifest and first users, or one user's record."""
+    from schemas.windows import WindowStore, describe
+
+    store = WindowStore(args.store)
+    shown = describe.show(store, _start_ms(args.window), args.user, args.limit)
+    print(json.dumps(shown, ensure_ascii=False) if args.json else describe.shown_text(shown))
+    return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+    """Print every problem; 1 if there is one."""
+    from schemas.windows import WindowStore
+
+    store = WindowStore(args.store)
+    starts = [_start_ms(args.window)] if args.window else _sealed(args.store)
+    problems: list[str] = []
+    with console.progress("verifying", len(starts), "windows") as advance:
+        for start_ms in starts:
+            problems += store.verify(start_ms)
+            advance(1)
+    print(_verdict(len(starts), problems, args.json))
+    return 1 if problems else 0
+
+
+def _verdict(windows: int, problems: list[str], as_json: bool) -> str:
+    if as_json:
+        verdict: dict[str, Any] = {"windows": windows, "problems": problems}
+        return json.dumps(verdict, indent=2)
+    return "\n".join([*problems, f"{windows} windows read, {len(problems)} problems"])
+
+
+def _start_ms(name: str) -> int:
+    from schemas.windows import window_start
+
+    start_ms = window_start(name)
+    if start_ms is None:
+        raise UsageError(f"WINDOW: expected a window's name such as {EXAMPLE}, received {name!r}")
+    return start_ms
+
+
+def _sealed(store: Path) -> list[int]:
+    """The starts of all windows that have a manifest, readable or not."""
+    from schemas.windows.names import MANIFEST, window_start
+
+    if not store.is_dir():
+        raise StoreError(f"{store}: expected a folder of windows, received nothing there")
+    starts = (window_start(manifest.parent.name) for manifest in store.glob(f"*/{MANIFEST}"))
+    return sorted(start_ms for start_ms in starts if start_ms is not None)

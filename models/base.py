@@ -1,0 +1,29 @@
+"""What every ranking model is: a module built from a layout and a frozen configuration."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from models.batch import UserBatch
+from schemas.errors import UserError
+
+
+class ModelError(UserError):
+    """A model, preset or configuration that does not exist or does not fit together."""
+
+
+class RankingModel(nn.Module, ABC):
+    """Scores the samples of a batch on every task. Built as `Model(layout, config)`.
+
+    A model reads only what was known at a sample's request: never `position`, `probability`,
+    labels, other samples, nor an action of R that is not strictly earlier.
+    """
+
+    presets: ClassVar[Mapping[str, Any]]
+    """Ready configurations by name: frozen dataclasses of one type."""
+
+    @abstractmethod
+    def forward(self, batch: UserBatch) -> Tensor:
+        """Logits [n_samples, n_tasks], in the order of the batch and of the layout's tasks."""

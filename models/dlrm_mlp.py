@@ -1,0 +1,117 @@
+"""The plain baseline: pooled sequences, pairwise dot products and an MLP.
+
+B users, A actions, Q requests, N samples, F embedded vectors a sample, E width of a vector.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.base import RankingModel
+from models.batch import Actions, UserBatch
+from models.layers.embedder import FeatureEmbedder, embedded_items
+from models.layers.mlp import FullPrecisionLinear, mlp
+from models.layers.visibility import earlier_actions
+from models.layout import Layout
+from models.tables import HashedTable, Tables
+
+
+@dataclass(frozen=True)
+class DlrmMlpConfig:
+    """Sizes of the baseline."""
+
+    embedding: int
+    """E: width of every embedded vector."""
+    hidden: tuple[int, ...]
+    """Hidden widths of the MLP on top."""
+    table_rows: int
+    """Rows of each embedding table."""
+
+
+PRESETS: Mapping[str, DlrmMlpConfig] = MappingProxyType(
+    {
+        "tiny": DlrmMlpConfig(embedding=8, hidden=(32,), table_rows=1 << 10),
+        "demo": DlrmMlpConfig(embedding=16, hidden=(128, 64), table_rows=1 << 16),
+        "paper": DlrmMlpConfig(embedding=64, hidden=(1024, 512, 256), table_rows=1 << 22),
+    }
+)
+
+
+class DlrmMlp(RankingModel):
+    """One logit a task from a sample's vectors and their interactions.
+
+        z = (scenario, U, C, I, item, pooled H, pooled R)      F vectors of width E
+        logits = MLP(z ∥ {z_i · z_j : i < j})
+
+    A sequence is pooled to the mean of its actions' vectors, an action's vector being the sum of
+    its stream's, its item's and its features'. Of R, a request pools what is strictly earlier.
+    Source: Naumov et al. 2019, "Deep Learning Recommendation Model".
+    """
+
+    presets: ClassVar = PRESETS
+
+    def __init__(self, layout: Layout, config: DlrmMlpConfig) -> None:
+        super().__init__()
+        dim = config.embedding
+        self.tables = Tables(layout, lambda: HashedTable(config.table_rows, dim, std=dim**-0.5))
+        self.request = FeatureEmbedder(layout.request, dim)
+        self.candidate = FeatureEmbedder(layout.candidate, dim)
+        self.action = FeatureEmbedder(layout.action, dim)
+        self.stream = nn.Embedding(len(layout.actions), dim)
+        self.scenario = nn.Embedding(len(layout.scenarios), dim)
+        n_vectors = len(layout.request) + len(layout.candidate) + 4
+        n_pairs = n_vectors * (n_vectors - 1) // 2
+        self.top = mlp((n_vectors * dim + n_pairs, *config.hidden))
+        self.logits = FullPrecisionLinear(config.hidden[-1], len(layout.tasks))
+
+    def forward(self, batch: UserBatch) -> Tensor:
+        of_request = torch.stack(self._request_vectors(batch), dim=1)
+        of_sample = torch.stack(self._sample_vectors(batch), dim=1)
+        z_NFE = torch.cat((of_request.index_select(0, batch.sample_request), of_sample), dim=1)
+        top = self.top(torch.cat((z_NFE.flatten(1), dot_products(z_NFE)), dim=1))
+        logits: Tensor = self.logits(functional.silu(top))
+        return logits
+
+    def _request_vectors(self, batch: UserBatch) -> list[Tensor]:
+        """Scenario, U, pooled H and R, each [Q, E]."""
+        history = mean_of_first(
+            self._actions(batch.history), batch.history.offsets[:-1], batch.history.offsets.diff()
+        )
+        seen = earlier_actions(batch.recent, batch.request_user, batch.request_time_ms)
+        first = batch.recent.offsets[batch.request_user]
+        recent = mean_of_first(self._actions(batch.recent), first, seen)
+        user = self.request(self.tables, batch.request_features)
+        history = history.index_select(0, batch.request_user)
+        return [self.scenario(batch.scenario), *user, history, recent]
+
+    def _sample_vectors(self, batch: UserBatch) -> list[Tensor]:
+        """C, I and the item, each [N, E]."""
+        features: list[Tensor] = self.candidate(self.tables, batch.sample_features)
+        return [*features, embedded_items(self.tables, batch.item)]
+
+    def _actions(self, actions: Actions) -> Tensor:
+        """An action's vector, [A, E]."""
+        features: list[Tensor] = self.action(self.tables, actions.features)
+        item = embedded_items(self.tables, actions.item)
+        return torch.stack([self.stream(actions.action), item, *features]).sum(dim=0)
+
+
+def mean_of_first(x_AE: Tensor, first: Tensor, count: Tensor) -> Tensor:
+    """The mean of rows `first … first + count - 1` for each of n runs: [n, E]; 0 if none."""
+    ends = count.cumsum(0)
+    run = torch.repeat_interleave(torch.arange(count.numel(), device=count.device), count)
+    rows = torch.arange(run.numel(), device=count.device) + (first - ends + count)[run]
+    total = x_AE.new_zeros(count.numel(), x_AE.shape[1]).index_add(0, run, x_AE[rows])
+    return total / count.clamp(min=1)[:, None]
+
+
+def dot_products(z_NFE: Tensor) -> Tensor:
+    """z_i · z_j for all i < j: [N, F (F - 1) / 2]."""
+    products = torch.bmm(z_NFE, z_NFE.transpose(1, 2))
+    i, j = torch.triu_indices(z_NFE.shape[1], z_NFE.shape[1], offset=1, device=z_NFE.device)
+    return products[:, i, j]

@@ -1,0 +1,75 @@
+"""Layers with weights of their own for each group of rows (stream, scenario), computed packed.
+
+Rows are sorted by group once; each group's product then runs on a contiguous slice, so the work
+is that of one layer, whatever the number of groups.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How to sort rows by group, and back."""
+
+    order: Tensor
+    """int64 [n]: sorted row → original row; stable within a group."""
+    place: Tensor
+    """int64 [n]: original row → sorted row."""
+    counts: list[int]
+    """Rows of each group."""
+
+    @classmethod
+    def of(cls, group: Tensor, n_groups: int) -> "Grouping":
+        """The grouping of rows by `group` int64 [n], values below `n_groups`."""
+        order = torch.argsort(group, stable=True)
+        place = torch.empty_like(order)
+        place[order] = torch.arange(order.numel(), device=order.device)
+        counts = torch.bincount(group, minlength=n_groups)
+        return cls(order, place, counts.tolist())
+
+    def sort(self, x: Tensor) -> Tensor:
+        """Rows in group order."""
+        return x.index_select(0, self.order)
+
+    def restore(self, x: Tensor) -> Tensor:
+        """Sorted rows in their original order."""
+        return x.index_select(0, self.place)
+
+
+class GroupedLinear(nn.Module):
+    """y = W_g x + b_g for a row x of group g: sorted [n, inner] → sorted [n, outer]."""
+
+    def __init__(self, n_groups: int, inner: int, outer: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(uniform(inner, n_groups, outer, inner))
+        self.bias = nn.Parameter(uniform(inner, n_groups, outer))
+
+    def forward(self, x: Tensor, counts: list[int]) -> Tensor:
+        parts = zip(torch.split(x, counts), self.weight.unbind(), self.bias.unbind(), strict=True)
+        return torch.cat([functional.linear(rows, w, b) for rows, w, b in parts if rows.shape[0]])
+
+
+class GroupedMlp(nn.Module):
+    """Two layers with SiLU between: MLP_g(x) = W2_g SiLU(W1_g x + b1_g) + b2_g.
+
+    Forward: x [n, inner] in any order and its grouping → [n, outer] in the same order.
+    """
+
+    def __init__(self, n_groups: int, inner: int, hidden: int, outer: int) -> None:
+        super().__init__()
+        self.first = GroupedLinear(n_groups, inner, hidden)
+        self.second = GroupedLinear(n_groups, hidden, outer)
+
+    def forward(self, x: Tensor, grouping: Grouping) -> Tensor:
+        hidden = functional.silu(self.first(grouping.sort(x), grouping.counts))
+        return grouping.restore(self.second(hidden, grouping.counts))
+
+
+def uniform(fan_in: int, *shape: int) -> Tensor:
+    """Initial values as `nn.Linear` draws them, uniform within ±1/√fan_in."""
+    bound = max(fan_in, 1) ** -0.5
+    return torch.empty(shape).uniform_(-bound, bound)

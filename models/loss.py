@@ -1,0 +1,21 @@
+"""What models minimise."""
+
+from torch import Tensor
+from torch.nn import functional
+
+from models.batch import UserBatch
+
+
+def weighted_bce(logits: Tensor, batch: UserBatch) -> Tensor:
+    """Mean binary cross-entropy over the labels that are present, a scalar; 0 if none is.
+
+        loss = - Σ w (y log σ(z) + (1 - y) log(1 - σ(z))) / Σ w      w = 1 if present, else 0
+
+    A value task counts as positive where its label is above 0.
+    """
+    targets = (batch.labels > 0).to(logits.dtype)
+    weight = batch.label_present.to(logits.dtype)
+    total = functional.binary_cross_entropy_with_logits(
+        logits, targets, weight=weight, reduction="sum"
+    )
+    return total / weight.sum().clamp(min=1)

@@ -1,0 +1,74 @@
+"""MTFM: one transformer for all scenarios over a user's history, recent actions and exposures.
+
+Equation map (MTFM 3.1, 3.2):
+
+    (1), (2)     user-level samples X, Y   models.batch.UserBatch
+    (3)          h_ij                      tokens.Tokenizer.streams
+    (4)          t_i^s                     tokens.Tokenizer.scenarios
+    (5)          X⁽⁰⁾ = (H; R; T)          tokens.Tokenizer, plan.TokenPlan.sizes
+    (6)          X̃ = GLN(X)                layers.group_norm.GroupLayerNorm
+    (7)          U, Q, K, V                hybrid.FullLayer.f1
+    (8), (9)     A                         hybrid.full_attention, layers.attention.silu_attention
+    (10)         X⁽ˡ⁺¹⁾                    hybrid.FullLayer.f2
+    M            dynamic mask, rules 1–3   layers.visibility.earlier_actions, hybrid.Keys
+    (11)         X̃_T                       hybrid.TargetLayer, plan.TokenPlan.split
+    (12)         M_T                       plan.TokenPlan.target_sees
+    (13)         U_T, Q_T                  hybrid.TargetLayer.f_uq
+    (14)         K, V                      hybrid.TargetLayer.f_kv
+    (15), (16)   A_T                       hybrid.target_attention
+    (17)         X_T⁽ˡ⁺¹⁾                  hybrid.TargetLayer.f2
+    (18)         X⁽ˡ⁺¹⁾                    hybrid.TargetLayer
+    MMoE         scores                    layers.mmoe.MmoeHeads
+
+docs/models/mtfm.md names the test of each.
+"""
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from models.base import RankingModel
+from models.batch import UserBatch
+from models.layers.mmoe import MmoeHeads
+from models.layout import Layout
+from models.mtfm.config import PRESETS, MtfmConfig
+from models.mtfm.hybrid import FullLayer, TargetLayer
+from models.mtfm.plan import plan_of
+from models.mtfm.tokens import Tokenizer
+from models.tables import HashedTable, Tables
+
+
+class Mtfm(RankingModel):
+    """Tokens, B blocks of one full and K target attention layers, MMoE heads on T-tokens."""
+
+    presets: ClassVar = PRESETS
+
+    def __init__(self, layout: Layout, config: MtfmConfig) -> None:
+        super().__init__()
+        self.sizes = (len(layout.actions), len(layout.scenarios))
+        std = config.embedding**-0.5
+        self.tables = Tables(layout, lambda: HashedTable(config.table_rows, config.embedding, std))
+        self.tokenizer = Tokenizer(layout, config)
+        self.layers = nn.ModuleList(
+            layer for _ in range(config.blocks) for layer in _block(config, *self.sizes)
+        )
+        self.heads = MmoeHeads(
+            config.d_model,
+            scenarios=len(layout.scenarios),
+            tasks=len(layout.tasks),
+            experts=config.experts,
+            expert_width=config.expert_width,
+        )
+
+    def forward(self, batch: UserBatch) -> Tensor:
+        plan = plan_of(batch, *self.sizes)
+        x = self.tokenizer(self.tables, batch, plan)
+        for layer in self.layers:
+            x = layer(x, plan)
+        logits: Tensor = self.heads(plan.split(x)[2], plan.by_scenario)
+        return logits
+
+
+def _block(config: MtfmConfig, n_streams: int, n_scenarios: int) -> list[nn.Module]:
+    targets = [TargetLayer(config, n_streams, n_scenarios) for _ in range(config.target_layers)]
+    return [FullLayer(config, n_streams, n_scenarios), *targets]

@@ -1,0 +1,7 @@
+"""Embedding tables: hashes in, rows out, a learned vector for what is missing."""
+
+from models.tables.base import EmbeddingTable
+from models.tables.hashed import HashedTable
+from models.tables.named import ITEM, Tables, table_names
+
+__all__ = ["ITEM", "EmbeddingTable", "HashedTable", "Tables", "table_names"]

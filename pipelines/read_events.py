@@ -1,0 +1,65 @@
+"""From a range of a file to packets of validated events, one for each shard."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines import packets
+from pipelines.sources.raw import RawRows
+from pipelines.validate import validate
+from schemas.hashing import hash_strings, shard_of
+from schemas.spec import Spec
+
+TABLE_OF_KIND = {
+    "exposure": "exposure",
+    "click": "feedback",
+    "conversion": "feedback",
+    "retraction": "retraction",
+}
+"""Under which name a stream's events reach step 1. Items reach no step of users."""
+
+
+@dataclass(frozen=True)
+class ReadEvents:
+    """What one range gave: events by shard, dead letters, counts, the newest event time."""
+
+    by_shard: list[tuple[int, bytes]]
+    dead_letters: pa.Table
+    counts: Counter[str]
+    newest_ms: int | None
+
+
+def read_events(
+    spec: Spec, stream: str, source: str, raw: RawRows, now_ms: int, shards: int
+) -> ReadEvents:
+    """Validate one source's rows and split what is accepted by the shard of its user."""
+    checked = validate(spec, stream, raw, now_ms, source)
+    events = checked.events
+    counts = Counter({f"accepted/{stream}": events.num_rows})
+    for entry in checked.dead_letters["reason"].value_counts().to_pylist():
+        counts[f"dead/{stream}/{entry['values']}"] += entry["counts"]
+    newest_ms = pa.compute.max(events["time_ms"]).as_py()
+    by_shard = list(_split(spec, stream, events, shards))
+    return ReadEvents(by_shard, checked.dead_letters, +counts, newest_ms)
+
+
+def _split(spec: Spec, stream: str, events: pa.Table, shards: int) -> Iterator[tuple[int, bytes]]:
+    name = TABLE_OF_KIND.get(spec.streams[stream].kind)
+    if name is None or not events.num_rows:
+        return
+    shard = shard_of(hash_strings(events["user_id"]), shards)
+    order = np.argsort(shard, kind="stable")
+    events = _named(events, stream).take(pa.array(order)).combine_chunks()
+    bounds = np.searchsorted(shard[order], np.arange(shards + 1))
+    for one in np.flatnonzero(np.diff(bounds)):
+        part = events.slice(bounds[one], bounds[one + 1] - bounds[one])
+        yield int(one), packets.encode({name: part})
+
+
+def _named(events: pa.Table, stream: str) -> pa.Table:
+    source = events.column_names.index("_source")
+    plain = events.set_column(source, "_source", events["_source"].cast(pa.string()))
+    return plain.append_column("_stream", pa.repeat(stream, events.num_rows))

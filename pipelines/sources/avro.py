@@ -1,0 +1,101 @@
+"""Avro container files, read by blocks; offsets are bytes, positions count rows.
+
+A block that cannot be read costs only itself: reading goes on after the next sync marker.
+"""
+
+import io
+from collections.abc import Iterator
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import polars_avro
+import pyarrow as pa
+
+from pipelines.dead_letters import DeadLetter, dead_letter_table
+from pipelines.sources.avro_blocks import Block, Container, open_container
+from pipelines.sources.raw import Range, RawRows, Rows, SourceFile
+
+
+class AvroFile:
+    """Format of `.avro` files, which must be whole when they appear."""
+
+    def ranges(
+        self, path: Path, file: SourceFile, start: int, max_rows: int, final: bool
+    ) -> list[Range]:
+        """Ranges of whole blocks, at most `max_rows` rows unless one block holds more.
+
+        A file without a readable header is one range, so that reading it says what is wrong.
+        """
+        if start and start >= file.size:
+            return []
+        container = open_container(path.read_bytes())
+        if container is None:
+            return [Range(file.stream, file.name, 0, max(1, file.size), 1, 0)]
+        return list(_ranges(file, container, start, max_rows))
+
+    def read(self, path: Path, wanted: Range, columns: list[str]) -> RawRows:
+        """The rows of the range's blocks; damaged stretches become dead letters."""
+        data = path.read_bytes()
+        container = open_container(data)
+        if container is None:
+            reason = "truncated" if b"Obj\x01".startswith(data[:4]) else "unreadable_file"
+            return _merged(wanted, [], [DeadLetter(0, reason, None, data)])
+        blocks = container.blocks(max(wanted.start, len(container.header)), wanted.stop)
+        return _read(container, wanted, list(blocks))
+
+
+def _ranges(
+    file: SourceFile, container: Container, start: int, max_rows: int
+) -> Iterator[Range]:
+    """All blocks are looked at, for rows are numbered from the beginning of the file."""
+    size = len(container.data)
+    blocks = list(container.blocks(len(container.header), size))
+    first = [0, *accumulate(block.rows for block in blocks)]
+    at = next((at for at, block in enumerate(blocks) if block.start >= start), len(blocks))
+    while at < len(blocks):
+        end = at + 1
+        while end < len(blocks) and first[end + 1] - first[at] <= max_rows:
+            end += 1
+        rows = first[end] - first[at]
+        begin, stop = blocks[at].start, blocks[end - 1].stop
+        yield Range(file.stream, file.name, begin, stop, rows, first[at])
+        at = end
+
+
+def _read(container: Container, wanted: Range, blocks: list[Block]) -> RawRows:
+    first = list(accumulate((block.rows for block in blocks), initial=wanted.first_position))
+    good = [block for block in blocks if block.fault is None]
+    table = _decode(container, good) if len(good) == len(blocks) else None
+    if table is not None:
+        return _merged(wanted, [Rows(table, np.arange(first[0], first[-1]))], [])
+    parts, letters = [], []
+    for block, row in zip(blocks, first, strict=False):
+        part = _decode(container, [block]) if block.fault is None else None
+        if part is None:
+            raw = container.data[block.start : block.stop]
+            letters.append(DeadLetter(row, block.fault or "unreadable_file", None, raw))
+        else:
+            parts.append(Rows(part, np.arange(row, row + block.rows)))
+    return _merged(wanted, parts, letters)
+
+
+def _decode(container: Container, blocks: list[Block]) -> pa.Table | None:
+    """The rows of sound blocks; None if they do not hold what they should."""
+    if not blocks:
+        return pa.table({})
+    bodies = (container.data[block.start : block.stop] for block in blocks)
+    try:
+        frame = polars_avro.read_avro(io.BytesIO(b"".join([container.header, *bodies])))
+    except Exception:  # the decoder has no common class of errors
+        return None
+    table = frame.to_arrow()
+    return table if len(table) == sum(block.rows for block in blocks) else None
+
+
+def _merged(wanted: Range, parts: list[Rows], letters: list[DeadLetter]) -> RawRows:
+    tables = [part.table for part in parts]
+    positions = [np.empty(0, np.int64), *(part.positions for part in parts)]
+    table = pa.concat_tables(tables) if tables else pa.table({})
+    dead = dead_letter_table(wanted.stream, wanted.name, letters)
+    return RawRows(Rows(table, np.concatenate(positions)), dead)

@@ -1,0 +1,64 @@
+"""What a source hands to the validator: rows as they came, each with its position."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipelines.dead_letters import DEAD_LETTER_SCHEMA
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """JSON Lines, newline-terminated but for perhaps the last.
+
+    The position of a line is `offset` plus the place of its first byte in `data`, or its entry in
+    `positions`, which then holds one for each line, blank lines included.
+    """
+
+    data: bytes
+    offset: int = 0
+    positions: Int64Array | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table whose columns are fields of events, and the position of each row, shape [n]."""
+
+    table: pa.Table
+    positions: Int64Array
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """What was read of one range, and dead letters for what could not be read."""
+
+    content: JsonLines | Rows
+    dead_letters: pa.Table = field(default_factory=DEAD_LETTER_SCHEMA.empty_table)
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of a stream; `name` is its path below the source's root, with forward slashes."""
+
+    stream: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Range:
+    """A stretch of one file, `[start, stop)`, in bytes or, for Parquet, in row groups.
+
+    `first_position` is the position of its first event: a byte offset, or a row number.
+    """
+
+    stream: str
+    name: str
+    start: int
+    stop: int
+    rows_estimate: int
+    first_position: int

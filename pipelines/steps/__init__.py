@@ -1,0 +1,1 @@
+"""The keyed steps: pure functions over one shard, tables in and tables out."""

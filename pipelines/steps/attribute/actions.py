@@ -1,0 +1,49 @@
+"""Settled feedback of the action streams, as step 4 wants it (rule 11)."""
+
+import pyarrow as pa
+
+from pipelines.steps.encode import encode
+from schemas.hashing import hash_nullable, hash_strings
+from schemas.spec import Spec
+
+
+def action_schema(spec: Spec) -> pa.Schema:
+    """One action: whose, when, its stream and event id for order, and what sequences carry."""
+    carried = [spec.features[name] for name in spec.sequences.features]
+    types = {"id": pa.int64(), "ids": pa.list_(_required("item", pa.int64()))}
+    return pa.schema(
+        [
+            *(_required(name, pa.int64()) for name in ("user", "time_ms", "item", "action")),
+            *(_required(name, pa.string()) for name in ("stream", "event_id")),
+            pa.field("scenario", pa.int64()),
+            *(pa.field(f.name, types.get(f.type, pa.float64())) for f in carried),
+        ]
+    )
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+def actions_of(events: pa.Table | None, spec: Spec) -> pa.Table:
+    """The actions among settled feedback, in the order of its rows."""
+    schema = action_schema(spec)
+    if events is None:
+        return schema.empty_table()
+    wanted = pa.array(spec.sequences.streams, pa.string())
+    streams = events["_stream"].cast(pa.string())
+    rows = events.filter(pa.compute.is_in(streams, value_set=wanted)).combine_chunks()
+    columns = {
+        "user": pa.array(hash_strings(rows["user_id"])),
+        "time_ms": rows["time_ms"],
+        "item": pa.array(hash_strings(rows["item_id"])),
+        "action": pa.array(hash_strings(rows["_stream"])),
+        "stream": rows["_stream"].cast(pa.string()),
+        "event_id": rows["event_id"].cast(pa.string()),
+        "scenario": hash_nullable(rows["scenario"]),
+        **{
+            name: encode(spec.features[name], rows[name].combine_chunks())
+            for name in spec.sequences.features
+        },
+    }
+    return pa.table([columns[name] for name in schema.names], schema=schema)

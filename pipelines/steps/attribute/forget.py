@@ -1,0 +1,92 @@
+"""What a cut lets go: closed labels, old ids, sealed payloads, retractions without an event."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.arrays import Bools, Ints
+from pipelines.steps.attribute.credit import sample_times
+from pipelines.steps.attribute.memory import Memory, Outputs
+from pipelines.steps.attribute.refuse import refused
+from pipelines.steps.attribute.rules import Rules
+from pipelines.steps.attribute.settle import with_requests
+from pipelines.steps.ragged import inverse, moved
+
+
+def forget(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
+    """The memory that later cuts can still need, after everything up to `cut` is evaluated."""
+    memory = _forget_retractions(memory, cut, rules, outputs)
+    memory = _forget_credits(memory, cut, rules)
+    memory = _forget_requests(memory, cut, rules)
+    memory = _forget_feedback(memory, cut, rules)
+    return replace(memory, last_cut=cut, segments=_needed_segments(memory, cut, rules))
+
+
+def _forget_retractions(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
+    """Rule 7: without its event, a retraction is `unmatched` once `t_r + M ≤` last cut."""
+    rows = memory.retractions
+    settled = rows.settle_ms > 0
+    expired = settled & (rows.time_ms + rules.spec.memory_ms <= cut)
+    if (expired & ~rows.matched).any():
+        outputs.dead_letters.append(_unmatched(memory, expired & ~rows.matched, rules))
+    remembered = ~settled | (rows.matched & (rows.time_ms >= cut - rules.spec.memory_ms)) | ~expired
+    return replace(memory, retractions=rows.where(remembered))
+
+
+def _unmatched(memory: Memory, which: Bools, rules: Rules) -> pa.Table:
+    rows = memory.retractions.where(which)
+    stream = rules.spec.of_kind("retraction")[0].name
+    events = pa.table(
+        {
+            "stream": rows.stream_id,
+            "event_id": rows.event_id,
+            "user_id": rows.user_id,
+            "time_ms": pa.array(rows.time_ms),
+            "_stream": pa.array([stream] * len(rows), pa.string()),
+            "_source": rows.source_id,
+            "_position": pa.array(rows.position),
+        }
+    )
+    return refused(events, "unmatched")
+
+
+def _forget_credits(memory: Memory, cut: int, rules: Rules) -> Memory:
+    """Closed, published labels never change: their credits can go."""
+    credits = memory.credits
+    time_ms = sample_times(memory, credits.sample)
+    closes = rules.closes(rules.task_index(credits.task), time_ms)
+    changeable = (closes > cut) | (rules.sealed_at(time_ms) > cut)
+    return replace(memory, credits=credits.where(changeable))
+
+
+def _forget_requests(memory: Memory, cut: int, rules: Rules) -> Memory:
+    """Requests go when sealed and out of reach of the oldest feedback that may still come."""
+    rows, spec = memory.requests, rules.spec
+    reachable = rows.time_ms >= cut - spec.memory_ms - spec.longest_horizon_ms
+    needed = ~rows.settled | reachable | (rules.sealed_at(rows.time_ms) > cut)
+    return memory if needed.all() else with_requests(memory, np.flatnonzero(needed))
+
+
+def _forget_feedback(memory: Memory, cut: int, rules: Rules) -> Memory:
+    feedback = memory.feedback
+    needed = feedback.time_ms >= cut - rules.spec.memory_ms
+    needed[memory.credits.feedback] = True
+    needed[memory.unplaced.feedback] = True
+    if needed.all():
+        return memory
+    kept = np.flatnonzero(needed)
+    places = inverse(kept, len(feedback))
+    return replace(
+        memory,
+        feedback=feedback.take(kept),
+        credits=replace(memory.credits, feedback=moved(memory.credits.feedback, places)),
+        unplaced=replace(memory.unplaced, feedback=moved(memory.unplaced.feedback, places)),
+    )
+
+
+def _needed_segments(memory: Memory, cut: int, rules: Rules) -> dict[int, pa.Table]:
+    """Segments that hold a request whose window is not sealed."""
+    rows = memory.requests
+    waiting: Ints = rows.segment[~rows.settled | (rules.sealed_at(rows.time_ms) > cut)]
+    return {int(one): memory.segments[int(one)] for one in np.unique(waiting)}

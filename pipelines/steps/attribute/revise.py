@@ -1,0 +1,66 @@
+"""Revisions as rows: the change of one sample's label, carried by the window of its cut."""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from pipelines.arrays import Ints
+from pipelines.steps.attribute.labels import Revision
+from pipelines.steps.attribute.memory import Memory
+from pipelines.steps.attribute.rules import Rules
+from pipelines.steps.attribute.seal import cited
+from pipelines.steps.attribute.tables import Credits
+from pipelines.steps.ragged import offsets_of
+from schemas.record import revision_schema
+
+CARRIER = "carried_by_ms"
+"""Start of the window that carries the revision."""
+
+
+def seal_revisions(memory: Memory, revision: Revision, credits: Credits, rules: Rules) -> pa.Table:
+    """Revisions with their carrier first, in rule 12's order."""
+    window = rules.spec.window
+    offsets = offsets_of(memory.requests.samples)
+    request = np.searchsorted(offsets, revision.sample, side="right") - 1
+    time_ms = memory.requests.time_ms[request]
+    sealed_at = rules.sealed_at(time_ms)
+    span = window.length_ms + window.maturity_ms
+    names = np.array([task.name for task in rules.tasks], object)
+    columns = {
+        CARRIER: pa.array(revision.cut - span),
+        "window_start_ms": pa.array(sealed_at - span),
+        "user_id": memory.requests.user_id.take(pa.array(request)),
+        "user": pa.array(memory.requests.user[request]),
+        "request_time_ms": pa.array(time_ms),
+        "request_id": memory.requests.request_id.take(pa.array(request)),
+        "item_id": memory.samples.item_id.take(pa.array(revision.sample)),
+        "task": pa.array(names[revision.task], pa.string()),
+        "retraction": pa.array(revision.retraction),
+        "late": pa.array(revision.late),
+    }
+    closes = rules.closes(revision.task, time_ms)
+    old = cited(memory, credits, revision.old_credit)
+    new = cited(memory, credits, revision.new_credit)
+    columns |= {f"old_{name}": column for name, column in old.items()}
+    columns |= {f"new_{name}": column for name, column in new.items()}
+    columns["old_value"] = pa.array(revision.old_value)
+    columns["new_value"] = pa.array(revision.new_value)
+    columns["old_open"] = pa.array(closes > revision.old_cut)
+    columns["new_open"] = pa.array(closes > revision.cut)
+    schema = pa.schema([pa.field(CARRIER, pa.int64(), nullable=False), *revision_schema()])
+    return _in_order(pa.table([columns[name] for name in schema.names], schema=schema))
+
+
+def _in_order(rows: pa.Table) -> pa.Table:
+    keys = (
+        CARRIER,
+        "window_start_ms",
+        "user_id",
+        "request_time_ms",
+        "request_id",
+        "item_id",
+        "task",
+    )
+    frame = pl.DataFrame(pl.from_arrow(rows.select(keys))).with_row_index("row")
+    order: Ints = frame.sort(*keys)["row"].to_numpy()
+    return rows.take(pa.array(order))

@@ -1,0 +1,67 @@
+"""What the rules need of the spec, as numbers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.arrays import Ints
+from schemas.hashing import hash_one
+from schemas.spec import Spec, Task
+
+KINDS = {"binary": 0, "sum": 1, "max": 2, "last": 3}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """A spec and the look-ups that follow from it."""
+
+    spec: Spec
+    tasks: tuple[Task, ...]
+    task_ids: Ints
+    scenario_ids: Ints
+    scenario_domains: Ints
+
+    @classmethod
+    def of(cls, spec: Spec) -> "Rules":
+        """The look-ups of a spec."""
+        domains = list(spec.domains)
+        scenarios = sorted((hash_one(s), domains.index(spec.domain_of(s))) for s in spec.scenarios)
+        tasks = tuple(spec.tasks.values())
+        return cls(
+            spec=spec,
+            tasks=tasks,
+            task_ids=np.array([hash_one(task.name) for task in tasks], np.int64),
+            scenario_ids=np.array([scenario for scenario, _ in scenarios], np.int64),
+            scenario_domains=np.array([domain for _, domain in scenarios], np.int64),
+        )
+
+    @property
+    def reach_ms(self) -> int:
+        """At cut C what happened at or after `C - reach` is remembered."""
+        return self.spec.window.length_ms + self.spec.memory_ms
+
+    def domain_of(self, scenario: Ints) -> Ints:
+        """The domain's index of each known scenario hash."""
+        return self.scenario_domains[np.searchsorted(self.scenario_ids, scenario)]
+
+    def sealed_at(self, time_ms: Ints) -> Ints:
+        """The cut of the window that holds each request time."""
+        window = self.spec.window
+        return (
+            time_ms // window.length_ms * window.length_ms + window.length_ms + window.maturity_ms
+        )
+
+    def cut_at_or_after(self, time_ms: Ints) -> Ints:
+        """The first cut at or after each time."""
+        length, maturity = self.spec.window.length_ms, self.spec.window.maturity_ms
+        return -((maturity - time_ms) // length) * length + maturity
+
+    def closes(self, task: Ints, time_ms: Ints) -> Ints:
+        """When the labels of samples of these times close; `task` indexes `tasks`."""
+        spans = [t.horizon_ms + t.retraction_horizon_ms for t in self.tasks]
+        return time_ms + np.array(spans, np.int64)[task]
+
+    def task_index(self, task_id: Ints) -> Ints:
+        """The index into `tasks` of each task hash."""
+        order = np.argsort(self.task_ids)
+        return order[np.searchsorted(self.task_ids[order], task_id)]

@@ -1,0 +1,182 @@
+"""At a cut: which arrived events become settled ones (rules "identity" and 8)."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.arrays import Bools, Ints
+from pipelines.steps.attribute.arrive import feedback_keys
+from pipelines.steps.attribute.dedupe import survivors
+from pipelines.steps.attribute.memory import Memory, Outputs
+from pipelines.steps.attribute.rules import Rules
+from pipelines.steps.attribute.tables import NEVER, Feedback, Retractions
+from pipelines.steps.datums import avro_digests
+from pipelines.steps.order import order_by
+from pipelines.steps.ragged import inverse, mix, moved, offsets_of, runs
+from schemas.hashing import hash_strings
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The memory with its newly settled feedback, the last `fresh` rows; as read in `events`."""
+
+    memory: Memory
+    fresh: int
+    events: pa.Table | None
+
+
+def settle(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Settled:
+    """Settle what has `t ≤ cut`; duplicates are counted and gone."""
+    memory = _settle_requests(memory, cut, rules, outputs)
+    memory = _settle_retractions(memory, cut, rules, outputs)
+    return _settle_feedback(memory, cut, rules, outputs)
+
+
+def settling_cuts(time_ms: Ints, last_cut: int, rules: Rules) -> tuple[Ints, Bools]:
+    """Each event's settling cut and whether it was read late."""
+    late = time_ms <= last_cut
+    next_cut = last_cut + rules.spec.window.length_ms
+    return np.where(late, next_cut, rules.cut_at_or_after(time_ms)), late
+
+
+def _settle_requests(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
+    requests = memory.requests
+    fresh = np.flatnonzero(~requests.settled & (requests.time_ms <= cut))
+    key = mix(requests.user, requests.request)
+    alive = survivors(
+        (key[requests.settled], requests.time_ms[requests.settled]),
+        (key[fresh], requests.time_ms[fresh], rules.cut_at_or_after(requests.time_ms[fresh])),
+        rules.reach_ms,
+        lambda rows: _exposure_digests(memory, fresh[rows], rules),
+    )
+    outputs.counts["duplicate"] += int((~alive).sum())
+    outputs.counts["repeated_item"] += int(requests.repeated[fresh[alive]].sum())
+    settled = requests.settled.copy()
+    settled[fresh] = True
+    kept = np.ones(len(requests), np.bool_)
+    kept[fresh[~alive]] = False
+    return _in_order(replace(memory, requests=replace(requests, settled=settled)), kept)
+
+
+def _in_order(memory: Memory, kept: Bools) -> Memory:
+    """Only the kept requests, in (user, time, request id falling) order, and their samples."""
+    requests = memory.requests
+    columns = [requests.user, requests.time_ms]
+    order = order_by(columns, requests.request_id, descending=True)
+    return with_requests(memory, order[kept[order]])
+
+
+def with_requests(memory: Memory, rows: Ints) -> Memory:
+    """Only these requests, in this order; what refers to samples follows them."""
+    requests = memory.requests
+    starts = offsets_of(requests.samples)[:-1]
+    samples = runs(starts[rows], requests.samples[rows])
+    places = inverse(samples, len(memory.samples))
+    feedback, credits = memory.feedback, memory.credits
+    return replace(
+        memory,
+        requests=requests.take(rows),
+        samples=memory.samples.take(samples),
+        feedback=replace(feedback, flag=moved(feedback.flag, places)),
+        credits=replace(credits, sample=moved(credits.sample, places)),
+    )
+
+
+def _exposure_digests(memory: Memory, rows: Ints, rules: Rules) -> list[bytes]:
+    stream = rules.spec.of_kind("exposure")[0].name
+    segment, row = memory.requests.segment[rows], memory.requests.row[rows]
+    digests = np.empty(len(rows), "S32")
+    for one in np.unique(segment):
+        here = np.flatnonzero(segment == one)
+        events = memory.segments[int(one)].take(pa.array(row[here]))
+        digests[here] = avro_digests(events, rules.spec, stream)
+    return list(digests)
+
+
+def _settle_retractions(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
+    rows = memory.retractions
+    old = rows.settle_ms > 0
+    fresh = np.flatnonzero(~old & (rows.time_ms <= cut))
+    cuts, _ = settling_cuts(rows.time_ms[fresh], memory.last_cut, rules)
+    alive = survivors(
+        (rows.key[old], rows.time_ms[old]),
+        (rows.key[fresh], rows.time_ms[fresh], cuts),
+        rules.reach_ms,
+        lambda tied: [b""] * len(tied),
+    )
+    outputs.counts["duplicate"] += int((~alive).sum())
+    _count_late(outputs, rows, fresh[alive], rules)
+    settle_ms = rows.settle_ms.copy()
+    settle_ms[fresh] = cuts
+    kept = np.ones(len(rows), np.bool_)
+    kept[fresh[~alive]] = False
+    return replace(memory, retractions=replace(rows, settle_ms=settle_ms).where(kept))
+
+
+def _count_late(outputs: Outputs, rows: Retractions, alive: Ints, rules: Rules) -> None:
+    for stream in rules.spec.of_kind("retraction"):
+        outputs.counts[f"late/{stream.name}"] += int(rows.late[alive].sum())
+
+
+def _settle_feedback(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Settled:
+    if memory.arrived is None:
+        return Settled(memory, 0, None)
+    due = memory.arrived["time_ms"].to_numpy() <= cut
+    events = memory.arrived.filter(pa.array(due))
+    waiting = memory.arrived.filter(pa.array(~due)) if not due.all() else None
+    memory = replace(memory, arrived=waiting)
+    if not events.num_rows:
+        return Settled(memory, 0, None)
+    time_ms, key = events["time_ms"].to_numpy(), feedback_keys(events)
+    cuts, late = settling_cuts(time_ms, memory.last_cut, rules)
+    alive = survivors(
+        (memory.feedback.key, memory.feedback.time_ms),
+        (key, time_ms, cuts),
+        rules.reach_ms,
+        lambda rows: _feedback_digests(events, rows, rules),
+    )
+    outputs.counts["duplicate"] += int((~alive).sum())
+    kept = pa.array(alive)
+    events = events.filter(kept).combine_chunks()
+    fresh = _columns(events, key[alive], cuts[alive], late[alive], rules)
+    _count_late_feedback(outputs, events.filter(pa.array(late[alive])))
+    joined = replace(memory, feedback=memory.feedback.joined(fresh))
+    return Settled(joined, len(fresh), events)
+
+
+def _count_late_feedback(outputs: Outputs, late: pa.Table) -> None:
+    for entry in late["_stream"].value_counts().to_pylist():
+        outputs.counts[f"late/{entry['values']}"] += entry["counts"]
+
+
+def _feedback_digests(events: pa.Table, rows: Ints, rules: Rules) -> list[bytes]:
+    tied = events.take(pa.array(rows))
+    stream = rules.spec.feedback_streams[0].name
+    return avro_digests(tied, rules.spec, stream)
+
+
+def _columns(events: pa.Table, key: Ints, settle_ms: Ints, late: Bools, rules: Rules) -> Feedback:
+    rows = len(key)
+    named = events["request_id"].is_valid().to_numpy()
+    placed = events["scenario"].is_valid().to_numpy()
+    domain = np.full(rows, -1, np.int64)
+    domain[placed] = rules.domain_of(hash_strings(events["scenario"])[placed])
+    value = events["value"].fill_null(0.0).to_numpy()
+    return Feedback(
+        key=key,
+        user=hash_strings(events["user_id"]),
+        stream=hash_strings(events["_stream"]),
+        item=hash_strings(events["item_id"]),
+        time_ms=events["time_ms"].to_numpy(),
+        request=hash_strings(events["request_id"]),
+        named=named,
+        domain=domain,
+        value=value,
+        settle_ms=settle_ms,
+        late=late,
+        flag=np.full(rows, -1, np.int64),
+        fall_ms=np.full(rows, NEVER, np.int64),
+        fall_settle_ms=np.full(rows, NEVER, np.int64),
+        event_id=events["event_id"].cast(pa.string()).combine_chunks(),
+    )

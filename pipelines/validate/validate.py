@@ -1,0 +1,137 @@
+"""Raw rows to events that every later step may trust, and dead letters for the rest."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import types
+
+from pipelines.dead_letters import DeadLetter, dead_letter_table
+from pipelines.sources.raw import Int64Array, JsonLines, RawRows, Rows
+from pipelines.validate.checks import check
+from pipelines.validate.kinds import TIME
+from pipelines.validate.lines import Lines, blocks
+from pipelines.validate.nodes import Node, nodes_of
+from pipelines.validate.parse import Parser
+from pipelines.validate.render import canonical_json
+from pipelines.validate.verdicts import Verdicts
+from schemas.events import arrow_schema
+from schemas.spec import Spec
+
+ROWS_AT_ONCE = 65_536
+
+
+@dataclass(frozen=True)
+class Validated:
+    """`events` as `events_schema` says; `dead_letters` as `DEAD_LETTER_SCHEMA` says.
+
+    `counts` holds `read`, `accepted` and the number of dead letters of each reason that occurred;
+    accepted and dead letters add up to `read`.
+    """
+
+    events: pa.Table
+    dead_letters: pa.Table
+    counts: dict[str, int]
+
+
+def events_schema(spec: Spec, stream: str) -> pa.Schema:
+    """The stream's schema, then where each event came from."""
+    source = pa.field("_source", pa.string(), nullable=False)
+    position = pa.field("_position", pa.int64(), nullable=False)
+    return arrow_schema(spec, stream).append(source).append(position)
+
+
+def validate(spec: Spec, stream: str, raw: RawRows, now_ms: int, source_name: str) -> Validated:
+    """Split what was read of one source into events and dead letters.
+
+    `now_ms` is the reader's clock: events dated later than it and `max_ahead` are `future`.
+    Candidates keep their logged order. Raises KeyError for an unknown stream.
+    """
+    judge = _Judge(spec, stream, now_ms, source_name)
+    if isinstance(raw.content, JsonLines):
+        judged = [judge.lines(block) for block in blocks(raw.content)]
+    else:
+        judged = [judge.rows(block) for block in _slices(raw.content)]
+    events = pa.concat_tables([events_schema(spec, stream).empty_table(), *(j[0] for j in judged)])
+    letters = dead_letter_table(stream, source_name, (one for j in judged for one in j[1]))
+    dead = pa.concat_tables([raw.dead_letters, letters])
+    return Validated(events, dead, _counts(len(events), dead))
+
+
+def _counts(accepted: int, dead: pa.Table) -> dict[str, int]:
+    reasons = Counter(dead["reason"].to_pylist())
+    return {"read": accepted + len(dead), "accepted": accepted, **dict(sorted(reasons.items()))}
+
+
+def _slices(rows: Rows) -> Iterator[Rows]:
+    for start in range(0, len(rows.table), ROWS_AT_ONCE):
+        positions = rows.positions[start : start + ROWS_AT_ONCE]
+        yield Rows(rows.table.slice(start, ROWS_AT_ONCE), positions)
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Checks blocks of one source."""
+
+    spec: Spec
+    stream: str
+    now_ms: int
+    source: str
+
+    def lines(self, lines: Lines) -> tuple[pa.Table, list[DeadLetter]]:
+        """Events and dead letters of a block of JSON Lines."""
+        parser = Parser(self.spec, self.stream, self.now_ms + self.spec.time.max_ahead_ms)
+        parsed = parser.parse(lines)
+        table, numbers = parsed.table()
+        rows = Rows(table, lines.positions[numbers])
+        events, letters = self._judge(
+            rows, lambda top, at: [lines.raw(line) for line in numbers[at].tolist()]
+        )
+        letters += [
+            DeadLetter(int(lines.positions[line]), fault.reason, fault.path, lines.raw(line))
+            for line, fault in parsed.faults
+        ]
+        return events, sorted(letters, key=lambda letter: letter.position)
+
+    def rows(self, rows: Rows) -> tuple[pa.Table, list[DeadLetter]]:
+        """Events and dead letters of a block of typed rows."""
+        return self._judge(rows, lambda top, at: canonical_json(_refused(rows.table, top, at)))
+
+    def _judge(
+        self, rows: Rows, raw: Callable[[tuple[Node, ...], Int64Array], Sequence[bytes]]
+    ) -> tuple[pa.Table, list[DeadLetter]]:
+        verdicts = Verdicts(len(rows.table))
+        top = nodes_of(rows.table, arrow_schema(self.spec, self.stream))
+        check(top, self.spec, self.stream, self.now_ms, verdicts)
+        refused = verdicts.refused()
+        at = np.array([row for row, _, _ in refused], np.int64)
+        letters = [
+            DeadLetter(int(rows.positions[row]), reason, path, line)
+            for (row, reason, path), line in zip(refused, raw(top, at), strict=True)
+        ]
+        return self._accepted(top, rows.positions, verdicts), letters
+
+    def _accepted(
+        self, top: tuple[Node, ...], positions: Int64Array, verdicts: Verdicts
+    ) -> pa.Table:
+        source = pa.repeat(self.source, len(positions))
+        columns = [*(node.build() for node in top), source, pa.array(positions)]
+        events = pa.table(columns, schema=events_schema(self.spec, self.stream))
+        kept = np.flatnonzero(verdicts.accepted())
+        order = kept[np.argsort(positions[kept], kind="stable")]
+        unchanged = len(order) == len(positions) and bool((np.diff(order) > 0).all())
+        return events if unchanged else events.take(pa.array(order))
+
+
+def _refused(table: pa.Table, top: tuple[Node, ...], at: Int64Array) -> pa.Table:
+    """The declared columns of some rows, with times in milliseconds where they could be read."""
+    if not len(at):
+        return table.slice(0, 0)
+    places = [table.schema.get_all_field_indices(node.path) for node in top]
+    rows = table.select([found[-1] for found in places if found])
+    time = next(node for node in top if node.path == TIME)
+    if TIME in rows.column_names and types.is_temporal(rows.schema.field(TIME).type):
+        rows = rows.set_column(rows.column_names.index(TIME), TIME, time.values)
+    return rows.take(pa.array(at))

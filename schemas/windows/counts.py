@@ -1,0 +1,94 @@
+"""What is in a window, counted from its records."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from schemas.errors import StoreError
+from schemas.labels import ORIGINS, TIERS
+from schemas.windows.flat import AnyArray
+from schemas.windows.packed import PackedLabels, pack
+
+UNCREDITED = "none"
+"""A label of value 0: no event was credited."""
+
+MISSING = "missing"
+"""No label: the task does not name the sample's domain."""
+
+LABEL_KEYS = (*TIERS, UNCREDITED, MISSING)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Numbers of things; `labels` by task, then by tier, `none` or `missing`."""
+
+    users: int = 0
+    requests: int = 0
+    samples: int = 0
+    revisions: int = 0
+    origins: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ORIGINS, 0))
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+def count_users(batch: pa.RecordBatch) -> Counts:
+    """The counts of a batch of `UserWindow` records."""
+    packed = pack(batch)
+    return Counts(
+        users=len(packed.user),
+        requests=len(packed.requests.time_ms),
+        samples=len(packed.samples.item),
+        origins=_by_code(packed.samples.origin, ORIGINS),
+        labels={task: _labels(labels) for task, labels in packed.samples.labels.items()},
+    )
+
+
+def count_revisions(batch: pa.RecordBatch) -> Counts:
+    """The counts of a batch of revisions."""
+    return Counts(revisions=batch.num_rows)
+
+
+def total(parts: Iterable[Counts]) -> Counts:
+    """The sum of the counts of parts."""
+    held = tuple(parts)
+    tasks = {task: None for part in held for task in part.labels}
+    return Counts(
+        users=sum(part.users for part in held),
+        requests=sum(part.requests for part in held),
+        samples=sum(part.samples for part in held),
+        revisions=sum(part.revisions for part in held),
+        origins=_sum((part.origins for part in held), ORIGINS),
+        labels={
+            task: _sum((part.labels.get(task, {}) for part in held), LABEL_KEYS) for task in tasks
+        },
+    )
+
+
+def _labels(labels: PackedLabels) -> dict[str, int]:
+    credited = labels.tier.valid
+    present = labels.value.valid
+    return {
+        **_by_code(labels.tier.values[credited], TIERS),
+        UNCREDITED: int(np.count_nonzero(present & ~credited)),
+        MISSING: int(np.count_nonzero(~present & ~credited)),
+    }
+
+
+def _by_code(codes: AnyArray, names: tuple[str, ...]) -> dict[str, int]:
+    if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
+        raise StoreError(
+            f"expected codes from 0 to {len(names) - 1} ({', '.join(names)}), received codes from "
+            f"{codes.min()} to {codes.max()}. The records were made by a newer version, or are "
+            "damaged: read them with that version, or build the window again."
+        )
+    found = np.bincount(codes, minlength=len(names))
+    return {name: int(number) for name, number in zip(names, found, strict=True)}
+
+
+def _sum(parts: Iterable[Mapping[str, int]], names: tuple[str, ...]) -> dict[str, int]:
+    summed: Counter[str] = Counter()
+    for part in parts:
+        summed.update(part)
+    return {name: summed[name] for name in names}

@@ -1,0 +1,160 @@
+"""What the oracle has settled so far. Facts are told apart by being themselves, not by value."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.spec import Spec, StreamKind, Task
+from tests.oracle.schedule import Event, Outcome
+
+Identity = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrival:
+    """A valid event that waits for its cut, or was settled at it."""
+
+    event: Event
+    kind: StreamKind
+    time_ms: int
+    late: bool
+    settle_cut_ms: int
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        return self.event.fields
+
+    @property
+    def user(self) -> str:
+        return str(self.fields["user_id"])
+
+    @property
+    def stream(self) -> str:
+        return self.event.stream
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """A kept candidate: exposed, of an accepted request."""
+
+    user: str
+    request_id: str
+    item: str
+    time_ms: int
+    domain: str
+    window_start_ms: int
+    cut_ms: int
+
+
+@dataclass(frozen=True, eq=False)
+class Feedback:
+    """A settled feedback event and its domain, if it has one."""
+
+    arrival: Arrival
+    domain: str | None
+
+    @property
+    def user(self) -> str:
+        return self.arrival.user
+
+    @property
+    def stream(self) -> str:
+        return self.arrival.stream
+
+    @property
+    def time_ms(self) -> int:
+        return self.arrival.time_ms
+
+    @property
+    def item(self) -> str:
+        return str(self.arrival.fields["item_id"])
+
+    @property
+    def event_id(self) -> str:
+        return str(self.arrival.fields["event_id"])
+
+    @property
+    def value(self) -> float:
+        return float(self.arrival.fields["value"])
+
+
+@dataclass(eq=False)
+class Retraction:
+    """A settled retraction; `matched` once it has found its event, `dead` once it is unmatched."""
+
+    arrival: Arrival
+    matched: bool = False
+    dead: bool = False
+
+
+@dataclass(eq=False)
+class Flag:
+    """`sample` is clicked by `click` from its time on, until `falls_ms`."""
+
+    sample: Sample
+    click: Feedback
+    falls_ms: int | None = None
+
+
+@dataclass(eq=False)
+class Credit:
+    """`feedback` counts for the label of `sample` under `task`, until it is withdrawn."""
+
+    sample: Sample
+    task: Task
+    feedback: Feedback
+    tier: str
+    settled_cut_ms: int
+    withdrawn_cut_ms: int | None = None
+    withdrawn_late: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Unreceived:
+    """An (event, task) that no sample received; it is counted at `due_cut_ms`."""
+
+    feedback: Feedback
+    task: Task
+    due_cut_ms: int
+
+
+@dataclass(frozen=True)
+class Label:
+    """Rule 6. A label is: value, tier, event id, event time, open. Value None is *missing*."""
+
+    value: float | None = None
+    tier: str | None = None
+    event_id: str | None = None
+    time_ms: int | None = None
+    open: bool = False
+
+
+@dataclass
+class State:
+    """Everything that was read, settled and published."""
+
+    spec: Spec
+    last_cut_ms: int | None = None
+    complete: bool = False
+    waiting: list[Arrival] = field(default_factory=list)
+    known: dict[Identity, int] = field(default_factory=dict)
+    requests: list[Arrival] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
+    retractions: list[Retraction] = field(default_factory=list)
+    flags: list[Flag] = field(default_factory=list)
+    credits: list[Credit] = field(default_factory=list)
+    unreceived: list[Unreceived] = field(default_factory=list)
+    published: dict[tuple[Sample, str], Label] = field(default_factory=dict)
+    outcome: Outcome = field(default_factory=Outcome)
+
+    def count(self, name: str, times: int = 1) -> None:
+        if times:
+            self.outcome.counters[name] += times
+
+    def bury(self, event: Event, reason: str) -> None:
+        self.outcome.dead_letters.append((event.stream, event.source, event.row, reason))
+
+    def horizon_of_memory_ms(self, cut_ms: int) -> int:
+        """Identity: "at a cut, ids, retractions and flags with `t <` the cut before it − M are
+        forgotten". The earliest time that is remembered while this cut is evaluated."""
+        return cut_ms - self.spec.window.length_ms - self.spec.memory_ms
