@@ -1,12 +1,15 @@
 # Everything runs in .venv, which `make setup` builds from pyproject.toml and constraints.txt.
 # Needs Python 3.11 or newer, make and git. Another interpreter: make PYTHON=python3.12 setup
 
+SHELL := bash
 PYTHON ?= python3
 WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A name that begins with an underscore is a part that benchmarks share.
+BENCHMARKS = $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .numba_cache
 
 .DEFAULT_GOAL := help
@@ -46,13 +49,13 @@ lint: setup
 	$(BIN)/lint-imports
 
 bench: setup
-	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
-	for file in benchmarks/*.py; do \
-	  case $$file in */_*.py) continue;; esac; \
-	  echo "== $$file"; $(BIN)/python "$$file" > "$$out.one" || { cat "$$out.one"; rm -f "$$out.one"; exit 1; }; \
-	  cat "$$out.one"; cat "$$out.one" >> "$$out"; rm -f "$$out.one"; \
+	@out=$$(mktemp); trap 'rm -f "$$out"' EXIT; set -o pipefail; failed=; \
+	for file in $(BENCHMARKS); do \
+	  echo "== $$file"; \
+	  $(BIN)/python -u "$$file" | tee -a "$$out" || failed="$$failed $$file"; \
 	done; \
-	echo "== figures"; grep '^FIGURE ' "$$out"
+	echo "== figures"; grep '^FIGURE ' "$$out"; \
+	test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 soak: setup
 	$(BIN)/pytest -m soak --timeout=0 -s

@@ -1,34 +1,25 @@
 """The learner as a process: windows in, checkpoints, metrics and versions out."""
 
+import json
 import logging
 import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import torch
 from mlflow.tracking import MlflowClient
 
 from learner import state
-from learner.checkpoint import Checkpoints
 from learner.config import learner_config
-from learner.cursor import Cursor
 from learner.feed import Feed
-from learner.journal import Entry, Journal
 from learner.lock import locked
-from learner.metrics import named
+from learner.loop import Loop, StateFolder
 from learner.outbox import Outbox
-from learner.plot import BASELINE
-from learner.registry import stage
-from learner.scoring import Verdict
+from learner.progress import Progress
+from learner.settings import LearnerSettings, Summary
 from learner.stopping import stop_on_signals
 from learner.tracking import RunSpec, Tracker
 from learner.trainer import Identity, Trainer
-from models.batch import UserBatch
-from schemas.errors import UserError
+from models.layout import Layout
+from schemas.errors import StoreError, UserError
 from schemas.spec import Spec, load
 from schemas.windows.manifest import Manifest
 from schemas.windows.store import WindowStore
@@ -39,55 +30,129 @@ FINAL = "_FINAL"
 """In the windows' root: no window will be sealed any more."""
 
 
-@dataclass(frozen=True)
-class LearnerSettings:
-    """Where a learner reads, keeps its state and reports, and when it stops."""
-
-    spec: Path
-    windows: Path
-    state: Path
-    mlflow: str
-    model: str
-    preset: str = "demo"
-    mode: Literal["once", "follow"] = "once"
-    until_final: bool = False
-    """With `follow`: stop once the windows' root holds `_FINAL` and all windows are consumed."""
-    poll_s: float = 2.0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    checkpoint_every_batches: int = 200
-    keep_checkpoints: int = 3
-    register_every_windows: int = 12
-    experiment: str | None = None
-    """Default: the spec's name."""
-    registered_model: str | None = None
-    """Default: `<spec's name>-<model>`."""
-    mlflow_patience_s: float = 60.0
-    """How long the end waits for MLflow; what is left is sent by the next start."""
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What one run of the learner did."""
-
-    windows: int
-    batches: int
-    samples: int
-    lineage_id: str
-    versions: tuple[str, ...]
-    """Numbers of the versions registered."""
-    unsent: int
-    """Metric entries and versions that MLflow did not take; the next start sends them."""
-    stopped: bool
-    """Whether a signal ended it before its windows did."""
-
-
 def run(settings: LearnerSettings) -> Summary:
-    """Learn until there is nothing left, or until told to stop.
+    """Learn until there is nothing left, or until SIGTERM or SIGINT.
 
     Raises UserError for whatever a person can mend: spec, settings, state or windows.
     """
     with locked(settings.state), stop_on_signals() as stop:
-        learner = Learner(settings, stop)
-        with learner.reporting():
-            learner.learn()
-        return learner.summary()
+        return Daemon(settings, stop).run()
+
+
+class Daemon:
+    """One learner, put together from its settings."""
+
+    def __init__(self, settings: LearnerSettings, stop: threading.Event) -> None:
+        spec = load(settings.spec)
+        config = learner_config(spec, settings.model, str(settings.spec))
+        identity = Identity.of(spec, settings.model, settings.preset, config)
+        self.settings = settings
+        self.stop = stop
+        self.trainer = Trainer(spec, identity, chosen_device(settings.device))
+        self.folder = StateFolder.of(settings)
+        self.client = MlflowClient(tracking_uri=settings.mlflow, registry_uri=settings.mlflow)
+        self.registered_model = settings.registered_model or f"{spec.name}-{settings.model}"
+        self.tracker = self._tracker(spec, identity)
+        self.outbox = Outbox(
+            self.client,
+            self.tracker,
+            self.folder.journal,
+            self.folder.versions,
+            self.registered_model,
+        )
+        self.store = WindowStore(settings.windows)
+        feed = Feed(self.store, spec, Layout.of(spec), config.batch_users)
+        self.loop = Loop(
+            settings, self.trainer, feed, self.folder, self.outbox.wake, self.stop.is_set
+        )
+
+    def run(self) -> Summary:
+        """Resume, learn, report."""
+        self._resume()
+        begun = self.trainer.progress.step
+        self.outbox.start()
+        try:
+            self._learn()
+        finally:
+            unsent = self.outbox.close(self.settings.mlflow_patience_s)
+            if unsent:
+                log.warning("%d entries or versions wait for MLflow until the next start", unsent)
+        return self._summary(begun, unsent)
+
+    def _resume(self) -> None:
+        saved = self.folder.checkpoints.newest()
+        journal_bytes = state.restore(self.trainer, saved) if saved else 0
+        self.folder.journal.cut(journal_bytes)
+        self.tracker.cut(journal_bytes)
+
+    def _learn(self) -> None:
+        try:
+            while not self.stop.is_set():
+                final = (self.settings.windows / FINAL).exists()
+                self._consume_sealed()
+                if self.settings.mode == "once" or (final and self.settings.until_final):
+                    break
+                self.stop.wait(self.settings.poll_s)
+        except StoreError:
+            self.loop.checkpoint()
+            raise
+        if self.stop.is_set():
+            self.loop.checkpoint()
+        else:
+            self.loop.register()
+
+    def _consume_sealed(self) -> None:
+        sealed = self.store.windows()
+        refuse_earlier(self.trainer.progress, sealed)
+        for manifest in Feed.after(self.trainer.progress.cursor, sealed):
+            if not self.loop.consume(manifest):
+                return
+
+    def _tracker(self, spec: Spec, identity: Identity) -> Tracker:
+        values = identity.to_json()
+        params = {key: v if isinstance(v, str) else json.dumps(v) for key, v in values.items()}
+        run = RunSpec(
+            experiment=self.settings.experiment or spec.name,
+            name=f"{spec.name}-{identity.model}",
+            params=params,
+            tags={"spec_digest": identity.spec_digest, "model": identity.model},
+        )
+        file = self.settings.state / "tracking.json"
+        return Tracker(self.client, run, self.folder.journal, file)
+
+    def _summary(self, begun: int, unsent: int) -> Summary:
+        return Summary(
+            windows=self.trainer.progress.step - begun,
+            samples=self.loop.samples,
+            lineage_id=self.trainer.progress.lineage,
+            run_id=self.tracker.known_run_id,
+            registered_model=self.registered_model,
+            versions=tuple(self.outbox.registered),
+            unsent=unsent,
+            stopped=self.stop.is_set(),
+        )
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name, made deterministic. Raises UserError if there is none."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise UserError("device: expected a CUDA device, received none. Name --device cpu.")
+    device = torch.device("cuda" if available and name != "cpu" else "cpu")
+    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    return device
+
+
+def refuse_earlier(progress: Progress, sealed: list[Manifest]) -> None:
+    """Raise StoreError for a window that was sealed after the learner had passed its time."""
+    at = progress.cursor.window_start_ms
+    known = {*progress.consumed, *([progress.current.start_ms] if progress.current else [])}
+    for manifest in sealed:
+        start_ms = manifest.window_start_ms
+        if at is not None and start_ms <= at and start_ms not in known:
+            raise StoreError(
+                f"window {start_ms}: expected windows to be sealed in order of time, received one "
+                f"from before window {at}, which was learned already. Training on it now would "
+                "break the lineage: remove the window, or name an empty state folder to train on "
+                "all windows in order."
+            )

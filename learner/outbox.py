@@ -60,7 +60,7 @@ class Outbox:
 
     def start(self) -> None:
         """Begin sending what is there."""
-        fail_fast()
+        tame_client()
         self._thread.start()
 
     def wake(self) -> None:
@@ -114,7 +114,13 @@ class Outbox:
             self._tracker.log_artifact(path)
 
 
-def fail_fast() -> None:
-    """Let MLflow's client give up early: by default it blocks for minutes in retries of its own."""
+def tame_client() -> None:
+    """Let MLflow's client give up early and print nothing.
+
+    By default it blocks for minutes in retries of its own, and writes links and progress bars to
+    the terminal, where the front door's own output belongs.
+    """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

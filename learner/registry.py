@@ -17,7 +17,7 @@ import mlflow.pyfunc
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
-from mlflow.types.schema import Array, ColSpec, DataType, Schema
+from mlflow.types.schema import Array, ColSpec, DataType, Schema, TensorSpec
 
 from learner.durable import flush, write_json
 from learner.pyfunc_columns import JSON_COLUMNS
@@ -143,14 +143,18 @@ def signature(spec: Spec) -> ModelSignature:
     """Requests in, a list of probabilities a task out."""
     kinds = {"time_ms": DataType.long}
     columns = ("user", "scenario", "time_ms", *JSON_COLUMNS)
-    inputs = [ColSpec(kinds.get(column, DataType.string), column) for column in columns]
-    outputs = [ColSpec(Array(DataType.double), task) for task in spec.tasks]
+    inputs: list[ColSpec | TensorSpec] = [
+        ColSpec(kinds.get(column, DataType.string), column) for column in columns
+    ]
+    outputs: list[ColSpec | TensorSpec] = [
+        ColSpec(Array(DataType.double), task) for task in spec.tasks
+    ]
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs))
 
 
 def rows_of(requests: Sequence[Mapping[str, Any]]) -> Any:
     """Requests as the data frame that a version takes."""
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
     return pd.DataFrame(
         {key: json.dumps(value) if key in JSON_COLUMNS else value for key, value in one.items()}

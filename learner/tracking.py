@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 from mlflow.entities import Metric, Param
@@ -60,6 +59,11 @@ class Tracker:
     def run_id(self) -> str:
         """The run, found again or begun."""
         return self._open().run_id
+
+    @property
+    def known_run_id(self) -> str | None:
+        """The run, if this process has reached it."""
+        return self._sent.run_id if self._sent else None
 
     def send(self) -> None:
         """Bring the run up to the journal's end."""

@@ -19,7 +19,7 @@ HOST = "127.0.0.1"
 
 @contextmanager
 def local_mlflow(
-    folder: Path, port: int | None = None, attempts: int = 3, patience_s: float = 90.0
+    folder: Path, port: int | None = None, attempts: int = 3, patience_s: float = 180.0
 ) -> Iterator[str]:
     """Start a server whose database, artifacts and log live in `folder`; yield its address.
 

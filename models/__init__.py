@@ -1,5 +1,6 @@
 """Ranking models on one batch contract, in torch. No Beam, no MLflow, no I/O."""
 
+from models.base import ModelError
 from models.dlrm_mlp import DlrmMlp
 from models.mtfm import Mtfm
 from models.registry import create, names, register
@@ -7,4 +8,4 @@ from models.registry import create, names, register
 register("dlrm_mlp", DlrmMlp)
 register("mtfm", Mtfm)
 
-__all__ = ["create", "names", "register"]
+__all__ = ["ModelError", "create", "names", "register"]

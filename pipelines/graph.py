@@ -67,12 +67,12 @@ class WriteWindows(beam.PTransform[Any, Any]):
     seal: Callable[[int, Iterable[Any]], Report]
 
     def expand(self, records: Any) -> Any:
-        files = records | "Write shards" >> beam.FlatMap(_write, self.write)
+        files = records | "Write shards" >> beam.ParDo(_Write(self.write))
         windows = files | "Group by window" >> beam.GroupByKey()
         return windows | "Seal" >> beam.MapTuple(self.seal).with_output_types(Report)
 
 
-class _Read(beam.DoFn):  # type: ignore[misc]
+class _Read(beam.DoFn):
     def __init__(self, read: Callable[[Any], tuple[list[Packet], Report]]) -> None:
         self.read = read
 
@@ -90,8 +90,10 @@ def _report(packet: Packet) -> Report:
     return Report.of_outputs(packets.decode(packet[1]))
 
 
-def _write(
-    packet: Packet, write: Callable[[int, Tables], Iterable[tuple[int, Any]]]
-) -> Iterable[tuple[int, Any]]:
-    shard, data = packet
-    return write(shard, packets.decode(data))
+class _Write(beam.DoFn):
+    def __init__(self, write: Callable[[int, Tables], Iterable[tuple[int, Any]]]) -> None:
+        self.write = write
+
+    def process(self, element: Packet) -> Iterable[tuple[int, Any]]:
+        shard, data = element
+        return self.write(shard, packets.decode(data))

@@ -18,8 +18,10 @@ def encode(tables: Mapping[str, pa.Table]) -> bytes:
     """The tables as bytes; rows of a slice only, whatever buffers they share."""
     parts = [(name, _stream(table)) for name, table in tables.items()]
     header = json.dumps([[name, part.size] for name, part in parts]).encode()
-    pieces = [_padded(len(header).to_bytes(8, "little") + header)]
-    pieces += [_padded(part) for _, part in parts]
+    pieces: list[bytes | pa.Buffer] = []
+    for piece in (len(header).to_bytes(8, "little") + header, *(part for _, part in parts)):
+        size = len(piece)
+        pieces += [piece, b"\0" * (_aligned(size) - size)]
     return b"".join(pieces)
 
 
@@ -46,11 +48,6 @@ def _stream(table: pa.Table) -> pa.Buffer:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue()
-
-
-def _padded(part: bytes | pa.Buffer) -> bytes:
-    data = part if isinstance(part, bytes) else part.to_pybytes()
-    return data + b"\0" * (_aligned(len(data)) - len(data))
 
 
 def _aligned(size: int) -> int:

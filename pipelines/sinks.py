@@ -49,9 +49,7 @@ class WindowSink:
         now_ms = time.time_ns() // 1_000_000
         build = BuildInfo(f"millstream {version('millstream')}", self.watermark_ms, now_ms, now_ms)
         cut_ms = self.spec.window.cut(start_ms)
-        manifest = seal(
-            self.root, start_ms, cut_ms, self.spec, entries, build, shards=self.shards
-        )
+        manifest = seal(self.root, start_ms, cut_ms, self.spec, entries, build, shards=self.shards)
         divergent = manifest.divergent or any(entry.divergent for entry in entries)
         counts = Counter({"windows": 1, "divergent": int(divergent)})
         return Report(counts=+counts, sealed=(window_name(start_ms),))

@@ -19,15 +19,16 @@ def silu_attention(
     users, n_queries, heads, width = q_bqHd.shape
     groups = k_bkGd.shape[2]
     repeat = heads // groups
-    q = q_bqHd.view(users, n_queries, groups, repeat, width).permute(0, 2, 3, 1, 4)
-    q = q.reshape(users * groups, repeat * n_queries, width)
+    # The r heads of a group are more queries over the same keys; with one group nothing is copied.
+    q = q_bqHd.view(users, n_queries, groups, repeat, width).transpose(1, 2)
+    q = q.reshape(users * groups, n_queries * repeat, width)
     k = k_bkGd.transpose(1, 2).reshape(users * groups, -1, width)
     v = v_bkGd.transpose(1, 2).reshape(users * groups, -1, width)
     scores = torch.bmm(q, k.transpose(1, 2))
     if visible_bq is not None:
         scores = _masked(scores, visible_bq, groups, repeat)
-    a = torch.bmm(functional.silu(scores), v).view(users, groups, repeat, n_queries, width)
-    return a.permute(0, 3, 1, 2, 4).reshape(users, n_queries, heads, width)
+    a = torch.bmm(functional.silu(scores), v).view(users, groups, n_queries, repeat, width)
+    return a.transpose(1, 2).reshape(users, n_queries, heads, width)
 
 
 def self_attention(q_LHd: Tensor, k_LGd: Tensor, v_LGd: Tensor) -> Tensor:
@@ -43,5 +44,5 @@ def _masked(scores: Tensor, visible_bq: Tensor, groups: int, repeat: int) -> Ten
     users, n_queries = visible_bq.shape
     n_keys = scores.shape[-1]
     hidden_bqk = torch.arange(n_keys, device=scores.device) >= visible_bq[:, :, None]
-    shaped = scores.view(users, groups * repeat, n_queries, n_keys)
-    return shaped.masked_fill(hidden_bqk[:, None], 0).view_as(scores)
+    shaped = scores.view(users, groups, n_queries, repeat, n_keys)
+    return shaped.masked_fill(hidden_bqk[:, None, :, None], 0).view_as(scores)

@@ -54,8 +54,8 @@ def pooled(table: EmbeddingTable, column: IdLists) -> Tensor:
 
 def projected(column: Numbers, weight: Tensor) -> Tensor:
     """[signed log, present, missing] · weight [3, dim] → [rows, dim]."""
-    x = column.values
-    present = column.present.to(x.dtype)
+    x = column.values.to(weight.dtype)
+    present = column.present.to(weight.dtype)
     signed_log = torch.where(column.present, x.sign() * x.abs().log1p(), 0)
     return torch.stack([signed_log, present, 1 - present], dim=1) @ weight
 

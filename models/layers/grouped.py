@@ -50,7 +50,9 @@ class GroupedLinear(nn.Module):
 
     def forward(self, x: Tensor, counts: list[int]) -> Tensor:
         parts = zip(torch.split(x, counts), self.weight.unbind(), self.bias.unbind(), strict=True)
-        return torch.cat([functional.linear(rows, w, b) for rows, w, b in parts if rows.shape[0]])
+        # Empty groups are skipped, unless there is nothing else.
+        used = [part for part in parts if len(part[0]) or not len(x)]
+        return torch.cat([functional.linear(rows, w, b) for rows, w, b in used])
 
 
 class GroupedMlp(nn.Module):

@@ -61,9 +61,7 @@ def read_files(source: Path) -> KuaiRandFiles:
     if users.is_empty():
         notes.append("user_features_pure.csv is missing or empty: user features are null")
     if videos.is_empty():
-        notes.append(
-            "video_features_basic_pure.csv is missing or empty: no items, null features"
-        )
+        notes.append("video_features_basic_pure.csv is missing or empty: no items, null features")
     if not sequences.exists():
         notes.append("user_sequences.parquet is missing: the past streams are empty")
     log = pl.concat([_log(file) for file in logs])

@@ -6,56 +6,52 @@ A block that cannot be read costs only itself: reading goes on after the next sy
 import io
 from collections.abc import Iterator
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
 import polars_avro
 import pyarrow as pa
 
-from pipelines.dead_letters import DeadLetter, dead_letter_table
+from pipelines.dead_letters import DeadLetter
 from pipelines.sources.avro_blocks import Block, Container, open_container
-from pipelines.sources.raw import Range, RawRows, Rows, SourceFile
+from pipelines.sources.raw import Range, RawRows, Rows, Unread, Wanted
 
 
 class AvroFile:
     """Format of `.avro` files, which must be whole when they appear."""
 
-    def ranges(
-        self, path: Path, file: SourceFile, start: int, max_rows: int, final: bool
-    ) -> list[Range]:
+    def ranges(self, unread: Unread) -> list[Range]:
         """Ranges of whole blocks, at most `max_rows` rows unless one block holds more.
 
         A file without a readable header is one range, so that reading it says what is wrong.
         """
-        if start and start >= file.size:
+        file = unread.file
+        if unread.start >= max(1, file.size):
             return []
-        container = open_container(path.read_bytes())
+        container = open_container(unread.path.read_bytes())
         if container is None:
             return [Range(file.stream, file.name, 0, max(1, file.size), 1, 0)]
-        return list(_ranges(file, container, start, max_rows))
+        return list(_ranges(unread, container))
 
-    def read(self, path: Path, wanted: Range, columns: list[str]) -> RawRows:
+    def read(self, wanted: Wanted) -> RawRows:
         """The rows of the range's blocks; damaged stretches become dead letters."""
-        data = path.read_bytes()
+        data = wanted.path.read_bytes()
         container = open_container(data)
         if container is None:
             reason = "truncated" if b"Obj\x01".startswith(data[:4]) else "unreadable_file"
-            return _merged(wanted, [], [DeadLetter(0, reason, None, data)])
-        blocks = container.blocks(max(wanted.start, len(container.header)), wanted.stop)
-        return _read(container, wanted, list(blocks))
+            return _merged(wanted.range, [], [DeadLetter(0, reason, None, data)])
+        blocks = container.blocks(wanted.range.start, wanted.range.stop)
+        return _read(container, wanted.range, list(blocks))
 
 
-def _ranges(
-    file: SourceFile, container: Container, start: int, max_rows: int
-) -> Iterator[Range]:
+def _ranges(unread: Unread, container: Container) -> Iterator[Range]:
     """All blocks are looked at, for rows are numbered from the beginning of the file."""
-    size = len(container.data)
-    blocks = list(container.blocks(len(container.header), size))
+    blocks = list(container.blocks(len(container.header), len(container.data)))
+    file = unread.file
     first = [0, *accumulate(block.rows for block in blocks)]
-    at = next((at for at, block in enumerate(blocks) if block.start >= start), len(blocks))
+    at = next((at for at, block in enumerate(blocks) if block.start >= unread.start), len(blocks))
     while at < len(blocks):
         end = at + 1
-        while end < len(blocks) and first[end + 1] - first[at] <= max_rows:
+        while end < len(blocks) and first[end + 1] - first[at] <= unread.max_rows:
             end += 1
         rows = first[end] - first[at]
         begin, stop = blocks[at].start, blocks[end - 1].stop
@@ -87,7 +83,7 @@ def _decode(container: Container, blocks: list[Block]) -> pa.Table | None:
     bodies = (container.data[block.start : block.stop] for block in blocks)
     try:
         frame = polars_avro.read_avro(io.BytesIO(b"".join([container.header, *bodies])))
-    except Exception:  # the decoder has no common class of errors
+    except Exception:  # noqa: BLE001  the decoder's errors have no class in common
         return None
     table = frame.to_arrow()
     return table if len(table) == sum(block.rows for block in blocks) else None
@@ -97,5 +93,4 @@ def _merged(wanted: Range, parts: list[Rows], letters: list[DeadLetter]) -> RawR
     tables = [part.table for part in parts]
     positions = [np.empty(0, np.int64), *(part.positions for part in parts)]
     table = pa.concat_tables(tables) if tables else pa.table({})
-    dead = dead_letter_table(wanted.stream, wanted.name, letters)
-    return RawRows(Rows(table, np.concatenate(positions)), dead)
+    return RawRows(Rows(table, np.concatenate(positions)), wanted.dead_letters(letters))

@@ -12,7 +12,7 @@ from typing import Protocol
 from pipelines.sources.avro import AvroFile
 from pipelines.sources.json_lines import GzipLinesFile, JsonLinesFile
 from pipelines.sources.parquet import ParquetFile
-from pipelines.sources.raw import Range, RawRows, SourceFile
+from pipelines.sources.raw import Range, RawRows, SourceFile, Unread, Wanted
 from schemas.errors import UserError
 from schemas.events import arrow_schema
 from schemas.spec import Spec
@@ -22,13 +22,11 @@ from schemas.spec.table import near_match
 class Format(Protocol):
     """How files of one kind are cut into ranges and read."""
 
-    def ranges(
-        self, path: Path, file: SourceFile, start: int, max_rows: int, final: bool
-    ) -> list[Range]:
-        """Ranges of the file that begin at offset `start` or later."""
+    def ranges(self, unread: Unread) -> list[Range]:
+        """The ranges, in order; their offsets are whatever suits the format."""
 
-    def read(self, path: Path, wanted: Range, columns: list[str]) -> RawRows:
-        """What a range holds; columns other than these may be left out."""
+    def read(self, wanted: Wanted) -> RawRows:
+        """What a range holds; columns that nobody wants may be left out."""
 
 
 FORMATS: dict[str, Format] = {
@@ -73,13 +71,14 @@ class FilesSource:
         line is held back until its newline is there, unless the input is `final`.
         """
         path = self.root / file.name
-        return _format(path).ranges(path, file, start_offset, max_rows_hint, final)
+        unread = Unread(path, file, start_offset, max_rows_hint, final)
+        return _format(path).ranges(unread)
 
     def read_range(self, wanted: Range) -> RawRows:
         """Read one range. Damaged content becomes dead letters; OSError is the storage's."""
         path = self.root / wanted.name
-        columns = arrow_schema(self.spec, wanted.stream).names
-        return _format(path).read(path, wanted, columns)
+        columns = tuple(arrow_schema(self.spec, wanted.stream).names)
+        return _format(path).read(Wanted(path, wanted, columns))
 
     def _entries(self) -> list[Path]:
         if not self.root.is_dir():

@@ -29,9 +29,7 @@ def first_time_ms(root: Path, range_: Range) -> int:
 def _parquet(path: Path, range_: Range) -> int:
     file = pq.ParquetFile(path)
     column = file.schema_arrow.names.index("time_ms")
-    leaf = next(
-        at for at in range(len(file.schema)) if file.schema.column(at).path == "time_ms"
-    )
+    leaf = next(at for at in range(len(file.schema)) if file.schema.column(at).path == "time_ms")
     assert column >= 0
     statistics = file.metadata.row_group(range_.start).column(leaf).statistics
     return int(statistics.min)

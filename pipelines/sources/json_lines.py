@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from pipelines.dead_letters import DeadLetter, dead_letter_table
-from pipelines.sources.raw import JsonLines, Range, RawRows, SourceFile
+from pipelines.dead_letters import DeadLetter
+from pipelines.sources.raw import JsonLines, Range, RawRows, Unread, Wanted
 from schemas.errors import UserError
 
 _CHUNK_BYTES = 64 * 1024
@@ -22,40 +22,36 @@ _GZIP_LINE_BYTES = 100
 class JsonLinesFile:
     """Format of `.jsonl` and `.ndjson` files; offsets are bytes."""
 
-    def ranges(
-        self, path: Path, file: SourceFile, start: int, max_rows: int, final: bool
-    ) -> list[Range]:
-        """Ranges from byte `start` on, of about `max_rows` lines each."""
-        size = path.stat().st_size
-        if size < start:
+    def ranges(self, unread: Unread) -> list[Range]:
+        """Ranges of about `max_rows` lines each. Raises UserError if the file has shrunk."""
+        size = unread.path.stat().st_size
+        if size < unread.start:
             raise UserError(
-                f"{path}: expected a file that only grows, received {size:,} bytes of which "
-                f"{start:,} were already read; put new events into a new file"
+                f"{unread.path}: expected a file that only grows, received {size:,} bytes where "
+                f"{unread.start:,} were read before; put new events into a new file"
             )
-        with path.open("rb") as stream:
-            stop = size if final else _last_line_end(stream, start, size)
-            return list(_ranges(stream, file, start, stop, max_rows))
+        with unread.path.open("rb") as stream:
+            stop = size if unread.final else _last_line_end(stream, unread.start, size)
+            return list(_ranges(stream, unread, stop))
 
-    def read(self, path: Path, wanted: Range, columns: list[str]) -> RawRows:
+    def read(self, wanted: Wanted) -> RawRows:
         """The lines of a range, as they are."""
-        with path.open("rb") as stream:
-            stream.seek(wanted.start)
-            data = stream.read(wanted.stop - wanted.start)
-        content = JsonLines(data, wanted.start)
-        if len(data) == wanted.stop - wanted.start:
+        start, stop = wanted.range.start, wanted.range.stop
+        with wanted.path.open("rb") as stream:
+            stream.seek(start)
+            data = stream.read(stop - start)
+        content = JsonLines(data, start)
+        if len(data) == stop - start:
             return RawRows(content)
-        lost = DeadLetter(wanted.start + len(data), "truncated", None, b"")
-        return RawRows(content, dead_letter_table(wanted.stream, wanted.name, [lost]))
+        lost = DeadLetter(start + len(data), "truncated", None, b"")
+        return RawRows(content, wanted.range.dead_letters([lost]))
 
 
-def _ranges(
-    stream: BinaryIO, file: SourceFile, start: int, stop: int, max_rows: int
-) -> Iterator[Range]:
-    if start >= stop:
-        return
+def _ranges(stream: BinaryIO, unread: Unread, stop: int) -> Iterator[Range]:
+    start, file = unread.start, unread.file
     line_bytes = _line_bytes(stream, start)
     while start < stop:
-        wanted = start + max(1, int(max_rows * line_bytes))
+        wanted = start + max(1, int(unread.max_rows * line_bytes))
         end = stop if wanted >= stop else _next_line_end(stream, wanted - 1, stop)
         rows = max(1, round((end - start) / line_bytes))
         yield Range(file.stream, file.name, start, end, rows, start)
@@ -95,23 +91,22 @@ def _last_line_end(stream: BinaryIO, start: int, stop: int) -> int:
 class GzipLinesFile:
     """Format of `.jsonl.gz` and `.ndjson.gz` files: one range; positions count unzipped bytes."""
 
-    def ranges(
-        self, path: Path, file: SourceFile, start: int, max_rows: int, final: bool
-    ) -> list[Range]:
+    def ranges(self, unread: Unread) -> list[Range]:
         """The whole file, unless it was read."""
-        size = path.stat().st_size
+        if unread.start:
+            return []
+        file, size = unread.file, unread.path.stat().st_size
         rows = max(1, size // _GZIP_LINE_BYTES)
-        return [] if start else [Range(file.stream, file.name, 0, max(1, size), rows, 0)]
+        return [Range(file.stream, file.name, 0, max(1, size), rows, 0)]
 
-    def read(self, path: Path, wanted: Range, columns: list[str]) -> RawRows:
+    def read(self, wanted: Wanted) -> RawRows:
         """All lines; of a damaged file, the complete ones before the damage."""
-        data, fault = _unzip(path)
+        data, fault = _unzip(wanted.path)
         if fault is None:
             return RawRows(JsonLines(data))
         kept = data.rfind(b"\n") + 1
         lost = DeadLetter(kept, fault, None, data[kept:])
-        letters = dead_letter_table(wanted.stream, wanted.name, [lost])
-        return RawRows(JsonLines(data[:kept]), letters)
+        return RawRows(JsonLines(data[:kept]), wanted.range.dead_letters([lost]))
 
 
 def _unzip(path: Path) -> tuple[bytes, str | None]:

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.dead_letters import RAW_LIMIT_BYTES, DeadLetter, dead_letter_table
-from pipelines.sources.raw import Range, RawRows, Rows, SourceFile
+from pipelines.dead_letters import DeadLetter
+from pipelines.sources.raw import Int64Array, Range, RawRows, Rows, Unread, Wanted
 
 _MAGIC = b"PAR1"
 _UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
@@ -18,29 +18,21 @@ _UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
 class ParquetFile:
     """Format of `.parquet` files, which must be whole when they appear."""
 
-    def ranges(
-        self, path: Path, file: SourceFile, start: int, max_rows: int, final: bool
-    ) -> list[Range]:
+    def ranges(self, unread: Unread) -> list[Range]:
         """Ranges of whole row groups, at most `max_rows` rows unless one group holds more.
 
         A file without a readable footer is one range, so that reading it says what is wrong.
         """
-        if start and start >= file.size:
-            return []
-        sizes = _group_sizes(path)
-        if sizes is None:
-            return [] if start else [Range(file.stream, file.name, 0, max(1, file.size), 1, 0)]
-        return list(_ranges(file, sizes, start, max_rows))
+        file = unread.file
+        sizes = _group_sizes(unread.path)
+        if sizes is not None:
+            return list(_ranges(unread, sizes))
+        return [] if unread.start else [Range(file.stream, file.name, 0, max(1, file.size), 1, 0)]
 
-    def read(self, path: Path, wanted: Range, columns: list[str]) -> RawRows:
+    def read(self, wanted: Wanted) -> RawRows:
         """The named columns of the row groups; a damaged group becomes a dead letter."""
-        with path.open("rb") as stream:
-            head = stream.read(RAW_LIMIT_BYTES)
-        sizes = _group_sizes(path)
-        if sizes is None:
-            return _unreadable(wanted, head, path)
-        groups = list(range(wanted.start, min(wanted.stop, len(sizes))))
-        return _read(path, wanted, groups, sizes, columns)
+        sizes = _group_sizes(wanted.path)
+        return _unreadable(wanted) if sizes is None else _read(wanted, sizes)
 
 
 def _group_sizes(path: Path) -> list[int] | None:
@@ -53,51 +45,55 @@ def _group_sizes(path: Path) -> list[int] | None:
             return None
 
 
-def _ranges(file: SourceFile, sizes: list[int], start: int, max_rows: int) -> Iterator[Range]:
+def _ranges(unread: Unread, sizes: list[int]) -> Iterator[Range]:
     first = [0, *np.cumsum(sizes).tolist()]
+    start, file = unread.start, unread.file
     while start < len(sizes):
         stop = start + 1
-        while stop < len(sizes) and first[stop + 1] - first[start] <= max_rows:
+        while stop < len(sizes) and first[stop + 1] - first[start] <= unread.max_rows:
             stop += 1
         rows = first[stop] - first[start]
         yield Range(file.stream, file.name, start, stop, rows, first[start])
         start = stop
 
 
-def _unreadable(wanted: Range, head: bytes, path: Path) -> RawRows:
-    begun = head.startswith(_MAGIC) and not path.read_bytes().endswith(_MAGIC)
-    reason = "truncated" if begun else "unreadable_file"
-    letters = [DeadLetter(0, reason, None, head)]
+def _unreadable(wanted: Wanted) -> RawRows:
+    data = wanted.path.read_bytes()
+    begun = _MAGIC.startswith(data[:4]) and not (len(data) > 4 and data.endswith(_MAGIC))
+    letter = DeadLetter(0, "truncated" if begun else "unreadable_file", None, data)
     nothing = Rows(pa.table({}), np.empty(0, np.int64))
-    return RawRows(nothing, dead_letter_table(wanted.stream, wanted.name, letters))
+    return RawRows(nothing, wanted.range.dead_letters([letter]))
 
 
-def _read(
-    path: Path, wanted: Range, groups: list[int], sizes: list[int], columns: list[str]
-) -> RawRows:
-    first = np.cumsum([wanted.first_position, *(sizes[group] for group in groups)])
-    table = _groups(path, groups, columns)
+def _read(wanted: Wanted, sizes: list[int]) -> RawRows:
+    groups = range(wanted.range.start, min(wanted.range.stop, len(sizes)))
+    first = np.cumsum([wanted.range.first_position, *(sizes[group] for group in groups)])
+    table = _groups(wanted, groups)
     if table is not None:
         return RawRows(Rows(table, np.arange(first[0], first[-1])))
+    return _group_by_group(wanted, groups, first)
+
+
+def _group_by_group(wanted: Wanted, groups: range, first: Int64Array) -> RawRows:
+    """Groups of which some are damaged; `first` holds the number of each group's first row."""
     tables, positions, letters = [], [np.empty(0, np.int64)], []
     for at, group in enumerate(groups):
-        part = _groups(path, [group], columns)
+        part = _groups(wanted, range(group, group + 1))
         if part is None:
             letters.append(DeadLetter(int(first[at]), "unreadable_file", None, b""))
         else:
             tables.append(part)
             positions.append(np.arange(first[at], first[at + 1]))
     merged = pa.concat_tables(tables) if tables else pa.table({})
-    dead = dead_letter_table(wanted.stream, wanted.name, letters)
-    return RawRows(Rows(merged, np.concatenate(positions)), dead)
+    return RawRows(Rows(merged, np.concatenate(positions)), wanted.range.dead_letters(letters))
 
 
-def _groups(path: Path, groups: list[int], columns: list[str]) -> pa.Table | None:
+def _groups(wanted: Wanted, groups: range) -> pa.Table | None:
     """The row groups as one table; None if any of them is damaged."""
-    with path.open("rb") as stream:
+    with wanted.path.open("rb") as stream:
         try:
             file = pq.ParquetFile(stream, page_checksum_verification=True)
-            known = [name for name in columns if name in file.schema_arrow.names]
-            return file.read_row_groups(groups, columns=known)
+            known = [name for name in wanted.columns if name in file.schema_arrow.names]
+            return file.read_row_groups(list(groups), columns=known)
         except _UNREADABLE:
             return None

@@ -1,12 +1,14 @@
 """What a source hands to the validator: rows as they came, each with its position."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipelines.dead_letters import DEAD_LETTER_SCHEMA
+from pipelines.dead_letters import DEAD_LETTER_SCHEMA, DeadLetter, dead_letter_table
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -62,3 +64,30 @@ class Range:
     stop: int
     rows_estimate: int
     first_position: int
+
+    def dead_letters(self, letters: Iterable[DeadLetter]) -> pa.Table:
+        """A table of dead letters from this file."""
+        return dead_letter_table(self.stream, self.name, letters)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What of a file to cut into ranges: all from offset `start` on, about `max_rows` rows each.
+
+    The last line of a `final` file is complete even if no newline ends it.
+    """
+
+    path: Path
+    file: SourceFile
+    start: int
+    max_rows: int
+    final: bool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A range to read, where it lies, and the columns that somebody looks at."""
+
+    path: Path
+    range: Range
+    columns: tuple[str, ...]

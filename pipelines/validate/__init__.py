@@ -1,5 +1,5 @@
 """Validation: raw rows in, trusted events and dead letters out."""
 
-from pipelines.validate.validate import Validated, events_schema, validate
+from pipelines.validate.judge import Validated, events_schema, validate
 
 __all__ = ["Validated", "events_schema", "validate"]

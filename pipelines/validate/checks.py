@@ -19,9 +19,7 @@ from pipelines.validate.verdicts import Verdicts
 from schemas.spec import FEEDBACK_KINDS, Spec
 
 
-def check(
-    top: tuple[Node, ...], spec: Spec, stream: str, now_ms: int, verdicts: Verdicts
-) -> None:
+def check(top: tuple[Node, ...], spec: Spec, stream: str, now_ms: int, verdicts: Verdicts) -> None:
     """Refuse every unusable event of one block."""
     by_path = {node.path: node for node in top}
     nodes = [node for field in top for node in field.walk()]

@@ -56,13 +56,18 @@ def convert(column: pa.Array, declared: pa.Field) -> Converted:
     if types.is_floating(kind):
         return _number(column)
     if types.is_boolean(kind):
-        return _filled(declared, column) if types.is_boolean(column.type) else _refused(column, kind)
+        return _flag(column, declared)
     return _time(column) if declared.name == TIME else _integer(column)
 
 
 def _refused(column: pa.Array, kind: pa.DataType) -> Converted:
     wrong = _mask(column.is_valid())
     return Converted(pa.nulls(len(column), kind), wrong if wrong.any() else None)
+
+
+def _flag(column: pa.Array, declared: pa.Field) -> Converted:
+    is_flag = types.is_boolean(column.type)
+    return _filled(declared, column) if is_flag else _refused(column, declared.type)
 
 
 def _filled(declared: pa.Field, values: pa.Array) -> Converted:
@@ -87,17 +92,21 @@ def _string(column: pa.Array) -> Converted:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    tests = (types.is_string, types.is_large_string, types.is_string_view)
+    return any(test(kind) for test in tests)
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    return types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    tests = (types.is_binary, types.is_large_binary, types.is_binary_view)
+    return any(test(kind) for test in tests)
 
 
 def _repaired(values: pa.Array) -> Converted:
     raw = values.cast(pa.binary()).to_pylist()
     bad = np.fromiter((not _is_utf8(value) for value in raw), np.bool_, len(raw))
-    kept = pa.array([None if lost else value for value, lost in zip(raw, bad)], pa.binary())
+    kept = pa.array(
+        [None if lost else value for value, lost in zip(raw, bad, strict=True)], pa.binary()
+    )
     return Converted(kept.cast(pa.string()), bad_utf8=bad)
 
 

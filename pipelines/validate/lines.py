@@ -12,10 +12,15 @@ from pipelines.sources.raw import Int64Array, JsonLines
 
 BoolArray = npt.NDArray[np.bool_]
 
+DEPTH_LIMIT = 200
+"""A line nested deeper is refused: a parser that recurses could not read it everywhere."""
+
 BLOCK_BYTES = 4 * 1024 * 1024
 
 _NEWLINE, _RETURN, _OPEN, _CLOSE = (ord(mark) for mark in "\n\r{}")
-_NUMBERS_BY_NAME = re.compile(rb"NaN|Inf")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_NOT_BRACKET = bytes(byte for byte in range(256) if byte not in b"[]{}")
+_CASE = ord("{") ^ ord("[")
 _BLANK = b" \t\r"
 
 
@@ -47,26 +52,23 @@ class Lines:
         """Lines on which a lenient block parser and a strict line parser might differ.
 
         Every other line begins with `{` and ends with `}`, so that no two of them can be read as
-        one event, and is UTF-8 without NUL and without numbers spelt `NaN` or `Inf`.
+        one event, is UTF-8 without NUL and without numbers spelt `NaN` or `Inf`, and not too deep.
         """
         content = np.frombuffer(self.data, np.uint8)
         doubtful: BoolArray = (content[self.starts] != _OPEN) | (content[self.stops - 1] != _CLOSE)
-        for place in (*self._places(b"\0"), *self._numbers_by_name(content)):
-            doubtful[np.searchsorted(self.starts, place, side="right") - 1] = True
+        for places in (_nul(content), _words(content, b"NaN"), _words(content, b"Inf")):
+            doubtful[np.searchsorted(self.starts, places, side="right") - 1] = True
+        for line in self._with_many_brackets(content).tolist():
+            doubtful[line] |= is_deep(self.raw(line))
         if not _is_utf8(self.data):
             doubtful |= [not _is_utf8(self.raw(line)) for line in range(len(self))]
         return doubtful
 
-    def _places(self, mark: bytes) -> Iterator[int]:
-        place = self.data.find(mark)
-        while place >= 0:
-            yield place
-            place = self.data.find(mark, place + 1)
-
-    def _numbers_by_name(self, content: npt.NDArray[np.uint8]) -> list[int]:
-        """Places of `NaN` and `Inf`. Their first letters are rare: look for these first."""
-        letters = np.flatnonzero((content == ord("N")) | (content == ord("I")))
-        return [at for at in letters.tolist() if _NUMBERS_BY_NAME.match(self.data, at)]
+    def _with_many_brackets(self, content: npt.NDArray[np.uint8]) -> Int64Array:
+        """Lines that open more brackets than may be nested."""
+        opened = np.flatnonzero((content | _CASE) == _OPEN)
+        counts = np.searchsorted(opened, self.stops) - np.searchsorted(opened, self.starts)
+        return np.flatnonzero(counts > DEPTH_LIMIT)
 
 
 def blocks(content: JsonLines) -> Iterator[Lines]:
@@ -100,6 +102,30 @@ def _trimmed(data: bytes, starts: Int64Array, ends: Int64Array, positions: Int64
     for line in np.flatnonzero(filled & (content[np.minimum(starts, len(data) - 1)] <= 32)):
         filled[line] = bool(data[starts[line] : stops[line]].strip(_BLANK))
     return Lines(data, starts[filled], stops[filled], positions[filled])
+
+
+def _nul(content: npt.NDArray[np.uint8]) -> Int64Array:
+    return np.flatnonzero(content == 0)
+
+
+def _words(content: npt.NDArray[np.uint8], word: bytes) -> Int64Array:
+    """The places of a word whose first letter is rare."""
+    places = np.flatnonzero(content[: -len(word) + 1] == word[0])
+    for step in range(1, len(word)):
+        places = places[content[places + step] == word[step]]
+    return places
+
+
+def is_deep(line: bytes) -> bool:
+    """Whether the line nests deeper than `DEPTH_LIMIT`."""
+    if line.count(b"[") + line.count(b"{") <= DEPTH_LIMIT:
+        return False
+    depth = 0
+    for bracket in _STRING.sub(b"", line).translate(None, _NOT_BRACKET):
+        depth += 1 if bracket | _CASE == _OPEN else -1
+        if depth > DEPTH_LIMIT:
+            return True
+    return False
 
 
 def _is_utf8(data: bytes) -> bool:

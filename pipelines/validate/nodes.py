@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.sources.raw import Int64Array
+from pipelines.sources.raw import Int64Array, Rows
 from pipelines.validate.convert import Converted, convert
 
 BoolArray = npt.NDArray[np.bool_]
@@ -78,14 +78,14 @@ def mask_of(booleans: pa.Array) -> BoolArray:
     return np.asarray(booleans.to_numpy(zero_copy_only=False), np.bool_)
 
 
-def nodes_of(table: pa.Table, schema: pa.Schema) -> tuple[Node, ...]:
+def nodes_of(rows: Rows, schema: pa.Schema) -> tuple[Node, ...]:
     """The top nodes of one block, one for each declared field."""
-    return tuple(_top(table, field) for field in schema)
+    return tuple(_top(rows, field) for field in schema)
 
 
-def _top(table: pa.Table, field: pa.Field) -> Node:
-    found = table.schema.get_all_field_indices(field.name)
-    column = _whole(table.column(found[-1])) if found else pa.nulls(len(table))
+def _top(rows: Rows, field: pa.Field) -> Node:
+    found = rows.table.schema.get_all_field_indices(field.name)
+    column = _whole(rows.table.column(found[-1])) if found else pa.nulls(len(rows.positions))
     return _node(field.name, field, column, None, lambda events: events)
 
 

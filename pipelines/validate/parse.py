@@ -14,7 +14,7 @@ import pyarrow.json as pj
 from pipelines.sources.raw import Int64Array
 from pipelines.validate.kinds import loose_schema
 from pipelines.validate.lines import Lines
-from pipelines.validate.strict_json import Fault, LineReader, is_deep
+from pipelines.validate.strict_json import Fault, LineReader
 from schemas.events import arrow_schema
 from schemas.spec import Spec
 
@@ -99,22 +99,11 @@ class Parser:
         rows: list[dict[str, Any]] = []
         good: list[int] = []
         for line in chosen.tolist():
-            result = self._one(lines.raw(line), parsed, line)
+            result = self._reader.row(lines.raw(line))
             if isinstance(result, Fault):
                 parsed.faults.append((line, result))
-            elif result is not None:
+            else:
                 rows.append(result)
                 good.append(line)
         parsed.tables.append(pa.Table.from_pylist(rows, schema=self._loose))
         parsed.lines.append(np.array(good, np.int64))
-
-    def _one(self, raw: bytes, parsed: Parsed, line: int) -> dict[str, Any] | Fault | None:
-        """The row of one line; None if the block parser took it."""
-        if not is_deep(raw):
-            return self._reader.row(raw)
-        table = self._at_once(raw, 1)
-        if isinstance(table, int):
-            return Fault("bad_json")
-        parsed.tables.append(table)
-        parsed.lines.append(np.array([line], np.int64))
-        return None

@@ -6,7 +6,6 @@ one counts; an id that is a number has the wrong type.
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -15,12 +14,8 @@ import pyarrow as pa
 from pyarrow import types
 
 from pipelines.validate.kinds import EXPOSED, IDS, POSITION_LIMIT, TIME
+from pipelines.validate.lines import is_deep
 
-DEPTH_LIMIT = 200
-"""Lines nested deeper are left to the block parser, which does not recurse."""
-
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_NOT_BRACKET = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _LONGEST_INTEGER = 1000
 
 
@@ -51,18 +46,6 @@ def _integer(text: str) -> int | float:
 _DECODER = json.JSONDecoder(parse_int=_integer)
 
 
-def is_deep(line: bytes) -> bool:
-    """Whether the line nests deeper than `DEPTH_LIMIT`."""
-    if line.count(b"[") + line.count(b"{") <= DEPTH_LIMIT:
-        return False
-    depth = 0
-    for bracket in _STRING.sub(b"", line).translate(None, _NOT_BRACKET):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > DEPTH_LIMIT:
-            return True
-    return False
-
-
 class LineReader:
     """Reads lines of one stream; `declared` is its schema, `latest_ms` where the future begins."""
 
@@ -78,6 +61,8 @@ class LineReader:
         field has the wrong type.
         """
         text = line.decode("utf-8", "surrogateescape")
+        if is_deep(line):
+            return Fault("bad_json")
         try:
             event = _DECODER.decode(text)
         except ValueError:
@@ -182,7 +167,7 @@ def _number(value: int | float) -> float:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _gap(field: pa.Field, path: str) -> Gap:

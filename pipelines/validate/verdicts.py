@@ -25,7 +25,8 @@ class Verdicts:
 
     def accepted(self) -> npt.NDArray[np.bool_]:
         """Which events stand, shape [events]."""
-        return self._reason == 0
+        standing: npt.NDArray[np.bool_] = self._reason == 0
+        return standing
 
     def refused(self) -> list[tuple[int, str, str | None]]:
         """Number, reason and field of each refused event, in order."""

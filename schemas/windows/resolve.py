@@ -64,7 +64,7 @@ def _default(field: pa.Field, rows: int, lengths: Lengths, where: str) -> pa.Arr
         return pa.StructArray.from_arrays(columns, fields=list(field.type))
     if pa.types.is_list(field.type):
         return _default_list(field.type, rows, lengths, where)
-    if field.nullable:
+    if field.nullable or rows == 0:
         return pa.nulls(rows, field.type)
     if field.type == pa.bool_():
         return pa.repeat(pa.scalar(False), rows)

@@ -1,7 +1,7 @@
 """Reading one Avro file of a window through its block index."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,14 +13,10 @@ import pyarrow as pa
 
 from schemas.windows.avro import decode
 from schemas.windows.container import Header, damaged, decode_block, decode_header
-from schemas.windows.counts import Counts, total
 from schemas.windows.flat import Int64Array
 from schemas.windows.index import BlockIndex, decode_index
-from schemas.windows.manifest import FileDigest, FileEntry, SealedFile
-from schemas.windows.names import index_name
+from schemas.windows.manifest import SealedFile
 from schemas.windows.publish import sha256_of
-
-CHECK_RECORDS = 1024
 
 
 @dataclass(frozen=True)
@@ -91,36 +87,15 @@ def open_shard(folder: Path, entry: SealedFile) -> ShardFile:
     _expect_size(index_path, entry.index.bytes)
     if sha256_of(index_path) != entry.index.sha256:
         raise damaged(str(index_path), f"SHA-256 {entry.index.sha256}", sha256_of(index_path))
-    return open_with_index(path)
+    index = decode_index(index_path.read_bytes(), str(index_path))
+    return open_with_index(path, index)
 
 
-def open_with_index(path: Path) -> ShardFile:
-    """Open a file and its index, trusting no manifest."""
-    index_path = path.with_name(index_name(path.name))
-    try:
-        index = decode_index(index_path.read_bytes(), str(index_path))
-        with path.open("rb") as file:
-            head = file.read(int(index.block[0]))
-        size = path.stat().st_size
-    except (OSError, IndexError) as error:
-        raise damaged(str(path), "a readable file and its index", f"{error}") from error
-    return ShardFile(path, decode_header(memoryview(head), str(path)), index, size)
-
-
-def standing_entry(path: Path, count: Callable[[pa.RecordBatch], Counts]) -> FileEntry:
-    """The entry of the file that stands where another was to be written: `divergent` is true."""
-    shard = open_with_index(path)
-    counts = total(count(batch) for batch in shard.batches(CHECK_RECORDS))
-    index = path.with_name(index_name(path.name))
-    return FileEntry(
-        name=path.name,
-        bytes=shard.size,
-        sha256=sha256_of(path),
-        records=len(shard.index),
-        index=FileDigest(index.name, index.stat().st_size, sha256_of(index)),
-        counts=counts,
-        divergent=True,
-    )
+def open_with_index(path: Path, index: BlockIndex) -> ShardFile:
+    """Open a file whose index is known."""
+    with _opened(path) as file:
+        head = file.read(int(index.block[0]))
+    return ShardFile(path, decode_header(memoryview(head), str(path)), index, path.stat().st_size)
 
 
 @contextmanager

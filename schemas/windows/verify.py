@@ -16,7 +16,9 @@ from schemas.windows.names import BUILD, MANIFEST, is_revisions, shard_of_name
 from schemas.windows.order import broken_revision_rules, broken_user_rules, in_order
 from schemas.windows.packed import pack
 from schemas.windows.publish import sha256_of
-from schemas.windows.shard import CHECK_RECORDS, ShardFile, open_shard
+from schemas.windows.shard import ShardFile, open_shard
+
+CHECK_RECORDS = 1024
 
 Found = tuple[list[str], Counts]
 

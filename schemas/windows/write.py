@@ -29,8 +29,9 @@ from schemas.windows.flat import Int64Array, numbers
 from schemas.windows.index import BlockIndex, encode_index
 from schemas.windows.manifest import FileDigest, FileEntry
 from schemas.windows.names import index_name, revisions_name, shard_name
-from schemas.windows.publish import Draft, draft
-from schemas.windows.shard import standing_entry
+from schemas.windows.publish import Draft, draft, sha256_of
+from schemas.windows.shard import open_with_index
+from schemas.windows.standing import rebuild_index
 
 SLICE_RECORDS = 4096
 """Records are encoded so many at a time; a block never reaches over two slices."""
@@ -69,7 +70,7 @@ def _write(path: Path, table: pa.Table, schema: AvroSchema, count: Count) -> Fil
     with draft(path) as file:
         index, counts = _write_container(file, table, schema, count)
         if not file.publish_once():
-            return standing_entry(path, count)
+            return _standing_entry(path, count)
     digest = _write_index(path.with_name(index_name(path.name)), index)
     return FileEntry(path.name, file.size, file.sha256, len(index), digest, counts)
 
@@ -81,6 +82,20 @@ def _write_index(path: Path, index: BlockIndex) -> FileDigest:
         if not file.publish_once():
             file.replace()
     return FileDigest(path.name, file.size, file.sha256)
+
+
+def _standing_entry(path: Path, count: Count) -> FileEntry:
+    """The entry of the file that was there first."""
+    shard = open_with_index(path, rebuild_index(path))
+    return FileEntry(
+        name=path.name,
+        bytes=shard.size,
+        sha256=sha256_of(path),
+        records=len(shard.index),
+        index=_write_index(path.with_name(index_name(path.name)), shard.index),
+        counts=total(count(batch) for batch in shard.batches(SLICE_RECORDS)),
+        divergent=True,
+    )
 
 
 def _write_container(

@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from schemas.hashing import hash_one, hash_strings
 from schemas.record import user_window_schema
-from schemas.spec import Spec, parse
+from schemas.spec import parse
 from schemas.windows.manifest import BuildInfo, Manifest
+from schemas.windows.names import window_name
 from schemas.windows.seal import seal
 from schemas.windows.write import write_shard
 
@@ -54,11 +55,11 @@ def write_spec(folder: Path, learner: str = "") -> Path:
 
 
 def write_window(root: Path, index: int, users: int = 30, shards: int = 2) -> Manifest:
-    """Seal window `index` with `users` records, half of its shards' worth each."""
+    """Seal window `index` with `users` records, split over `shards`."""
     rng = np.random.default_rng([index, users])
     start_ms = START_MS + index * HOUR_MS
     parts = np.array_split(np.arange(users), shards)
-    folder = root / folder_name(root, start_ms)
+    folder = root / window_name(start_ms)
     entries = [
         write_shard(folder, shard, records(rng, start_ms, part), SPEC)
         for shard, part in enumerate(parts)
@@ -66,13 +67,6 @@ def write_window(root: Path, index: int, users: int = 30, shards: int = 2) -> Ma
     build = BuildInfo("tests", None, 0, 0)
     cut_ms = start_ms + HOUR_MS
     return seal(root, start_ms, cut_ms, SPEC, entries, build, shards=shards)
-
-
-def folder_name(root: Path, start_ms: int) -> str:
-    """The folder of a window's name."""
-    from schemas.windows.names import window_name
-
-    return window_name(start_ms)
 
 
 def records(rng: np.random.Generator, start_ms: int, users: np.ndarray) -> pa.RecordBatch:
@@ -151,10 +145,3 @@ def _label(happened: list[bool], missing: bool) -> dict[str, object]:
         "time_ms": [None] * n,
         "open": [False] * n,
     }
-
-
-def spec_with(learner: dict[str, object]) -> Spec:
-    """The shop's spec with a learner section."""
-    from dataclasses import replace
-
-    return replace(SPEC, learner=learner)

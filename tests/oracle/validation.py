@@ -51,6 +51,11 @@ def lacks_value(spec: Spec, event: Event) -> bool:
     return value is None or not math.isfinite(value)
 
 
+def has_bad_number(spec: Spec, event: Event) -> bool:
+    """Section 5, "a bad event": a number that is none, even where no task asks for it."""
+    return is_feedback(spec, event.stream) and not math.isfinite(event.fields.get("value") or 0.0)
+
+
 def lacks_candidates(spec: Spec, event: Event) -> bool:
     """Identity: "empty list: `no_candidates`"."""
     return is_exposure(spec, event) and not event.fields["candidates"]
@@ -69,6 +74,7 @@ UNUSABLE: dict[str, Callable[[Spec, Event], bool]] = {
     "unknown_scenario": has_unknown_scenario,
     "unknown_stream": has_unknown_stream,
     "missing_value": lacks_value,
+    "bad_number": has_bad_number,
     "no_candidates": lacks_candidates,
     "bad_position": has_bad_position,
 }

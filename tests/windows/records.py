@@ -98,9 +98,9 @@ def _field(field: pa.Field, length: int | None) -> st.SearchStrategy[Any]:
     if pa.types.is_struct(field.type):
         return _struct(field.type, length)
     if pa.types.is_list(field.type):
-        sizes = {"max_size": 3} if length is None else {"min_size": length, "max_size": length}
         inner = pa.field(field.name, field.type.value_type, field.type.value_field.nullable)
-        return st.lists(_field(inner, None), **sizes)
+        least, most = (0, 3) if length is None else (length, length)
+        return st.lists(_field(inner, None), min_size=least, max_size=most)
     if field.name in _CODES:
         value = st.integers(0, _CODES[field.name] - 1)
     else:
@@ -198,10 +198,18 @@ def revision(user_id: str, window_start_ms: int, item_id: str = "i0", task: str 
         "request_id": "r0",
         "item_id": item_id,
         "task": task,
-        **{"old_value": 0.0, "old_tier": None, "old_event_id": None, "old_time_ms": None},
-        **{"old_open": True, "new_value": 1.0, "new_tier": 0, "new_event_id": "é"},
-        **{"new_time_ms": window_start_ms + 5, "new_open": False},
-        **{"retraction": False, "late": True},
+        "old_value": 0.0,
+        "old_tier": None,
+        "old_event_id": None,
+        "old_time_ms": None,
+        "old_open": True,
+        "new_value": 1.0,
+        "new_tier": 0,
+        "new_event_id": "é",
+        "new_time_ms": window_start_ms + 5,
+        "new_open": False,
+        "retraction": False,
+        "late": True,
     }
 
 

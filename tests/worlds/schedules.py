@@ -1,5 +1,6 @@
 """How the events of a world are read: in batches, in any order, with seals between them."""
 
+from itertools import product
 from typing import NamedTuple
 
 from hypothesis import strategies as st
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from schemas.spec import Spec
 from tests.oracle import Event, Read, Schedule, Seal, SealAll
 from tests.oracle.schedule import Step
-from tests.worlds.events import event_sets
+from tests.worlds.events import Drawn, event_sets
 from tests.worlds.specs import specs
 
 FAR_MS = 10**6
@@ -21,6 +22,17 @@ class World(NamedTuple):
     schedule: Schedule
 
 
+Reading = tuple[int, int, str]
+"""How many batches after the last in which it is on time, its order in the batch, its source."""
+
+ON_TIME = st.sampled_from(list(product((0, 0, 0, 0, -1, -2, -5), range(3), ("one", "two"))))
+READINGS = st.sampled_from(
+    list(product((0, 0, 0, 0, 0, -1, -2, -5, 1, 1, 2), range(3), ("one", "two")))
+)
+SEALS = st.lists(st.integers(0, 8), unique=True, max_size=5)
+CLOCKS = st.sampled_from([*[FAR_MS] * 30, 5, 20, 50])
+
+
 @st.composite
 def worlds(draw: st.DrawFn, late: bool = True, clocks: bool = True, final: bool = False) -> World:
     """A spec and a schedule for it.
@@ -30,42 +42,33 @@ def worlds(draw: st.DrawFn, late: bool = True, clocks: bool = True, final: bool 
     final: the schedule always ends with `SealAll`, else it does three times in four.
     """
     spec = draw(specs())
-    events = draw(_numbered(spec))
-    cuts = draw(_seals(spec))
-    batches: list[list[Event]] = [[] for _ in range(len(cuts) + 1)]
-    for event in draw(st.permutations(events)):
-        batches[draw(_batch(event, cuts, late))].append(event)
+    cuts = _cuts(spec, draw(SEALS))
+    events = draw(event_sets(spec))
+    readings = st.lists(READINGS if late else ON_TIME, min_size=len(events), max_size=len(events))
+    batches = _batches(events, draw(readings), cuts)
     steps: list[Step] = []
     for index, batch in enumerate(batches):
-        steps.append(Read(tuple(batch), draw(_clock()) if clocks else FAR_MS))
+        steps.append(Read(batch, draw(CLOCKS) if clocks else FAR_MS))
         steps += [Seal(cuts[index])] if index < len(cuts) else []
     ends = final or draw(st.sampled_from([True, True, True, False]))
     return World(spec, (*steps, SealAll()) if ends else tuple(steps))
 
 
-@st.composite
-def _numbered(draw: st.DrawFn, spec: Spec) -> list[Event]:
-    drawn = draw(event_sets(spec))
-    sources = st.sampled_from(["one", "two"])
-    return [Event(stream, fields, draw(sources), row) for row, (stream, fields) in enumerate(drawn)]
-
-
-@st.composite
-def _seals(draw: st.DrawFn, spec: Spec) -> list[int]:
-    """Up to five cuts in rising order."""
+def _cuts(spec: Spec, counts: list[int]) -> list[int]:
     window = spec.window
-    counts = draw(st.lists(st.integers(0, 8), unique=True, max_size=5))
     return [window.cut_at_or_after(count * window.length_ms) for count in sorted(counts)]
 
 
-@st.composite
-def _batch(draw: st.DrawFn, event: Event, cuts: list[int], late: bool) -> int:
-    """The last batch in which the event is on time, an earlier one, or some that is too late."""
-    on_time = len([cut for cut in cuts if cut < event.fields["time_ms"]])
-    slips = [0, 0, 0, 0, -1, -2, -5, *([1, 1, 2, 3] if late else [])]
-    batch = on_time + draw(st.sampled_from(slips))
-    return min(max(batch, 0), len(cuts))
+def _batches(events: list[Drawn], readings: list[Reading], cuts: list[int]) -> list[list[Event]]:
+    """Before the first cut, between each two, after the last."""
+    batches: list[list[tuple[int, Event]]] = [[] for _ in range(len(cuts) + 1)]
+    for row, ((stream, fields), reading) in enumerate(zip(events, readings, strict=True)):
+        slip, order, source = reading
+        last_on_time = len([cut for cut in cuts if cut < fields["time_ms"]])
+        batch = min(max(last_on_time + slip, 0), len(cuts))
+        batches[batch].append((order, Event(stream, fields, source, row)))
+    return [[event for _, event in sorted(batch, key=_drawn_order)] for batch in batches]
 
 
-def _clock() -> st.SearchStrategy[int]:
-    return st.sampled_from([FAR_MS] * 8) | st.integers(0, 100)
+def _drawn_order(ordered: tuple[int, Event]) -> int:
+    return ordered[0]

@@ -1,5 +1,8 @@
 """Specs of small products without a target domain."""
 
+from functools import cache
+from itertools import product
+
 from hypothesis import strategies as st
 
 from schemas.spec import (
@@ -14,6 +17,7 @@ from schemas.spec import (
     Time,
     Window,
 )
+from tests.worlds.choices import durations, mostly
 
 STREAMS: dict[str, StreamKind] = {
     "show": "exposure",
@@ -49,64 +53,81 @@ def _pool() -> dict[str, Feature]:
 FEATURES = _pool()
 
 
+LENGTHS_MS = (10, 20, 100, 7, 1)
+SHAPES = [shape for size in (1, 2, 3) for shape in product((1, 2, 3), repeat=size)]
+"""How many scenarios each domain has."""
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> Spec:
     """A spec with one to three domains and one to five tasks, in windows of 1 to 100 ms."""
-    length_ms = draw(st.sampled_from([10, 20, 100, 7, 1]))
-    domains = draw(_domains())
-    features = draw(st.lists(st.sampled_from(sorted(FEATURES)), unique=True, max_size=4))
+    length_ms = draw(st.sampled_from(LENGTHS_MS))
+    domains = _domains(draw(st.sampled_from(SHAPES)))
+    features = draw(SOME_FEATURES)
     return Spec(
         name="world",
-        window=Window(length_ms, draw(_durations(length_ms, 3))),
-        time=Time(max_ahead_ms=draw(st.integers(0, 20)), slack_ms=0, idle_ms=1000),
+        window=Window(length_ms, draw(durations(length_ms, 1) | durations(length_ms, 3))),
+        time=Time(max_ahead_ms=draw(st.sampled_from([0, 1, 20])), slack_ms=0, idle_ms=1000),
         streams={name: Stream(name, kind, name) for name, kind in STREAMS.items()},
         domains=domains,
-        tasks=draw(_tasks(length_ms, tuple(domains))),
+        tasks=_tasks(draw(st.lists(_task(length_ms), min_size=1, max_size=5)), tuple(domains)),
         features={name: FEATURES[name] for name in features},
-        sequences=draw(_sequences([name for name in features if name.startswith("item")])),
+        sequences=_sequences(draw(SEQUENCES), features),
         ordered=False,
     )
 
 
-def _durations(length_ms: int, windows: int) -> st.SearchStrategy[int]:
-    """From none to several windows, on the grid or off it."""
-    on_grid = st.integers(0, windows).map(lambda count: count * length_ms)
-    return on_grid | st.integers(0, windows * length_ms)
-
-
-@st.composite
-def _domains(draw: st.DrawFn) -> dict[str, Domain]:
-    counts = draw(st.lists(st.integers(1, 3), min_size=1, max_size=3))
+def _domains(shape: tuple[int, ...]) -> dict[str, Domain]:
     return {
         domain: Domain(domain, tuple(f"{domain}_{place}" for place in SCENARIOS[:count]))
-        for domain, count in zip(DOMAINS, counts, strict=False)
+        for domain, count in zip(DOMAINS, shape, strict=False)
     }
 
 
-@st.composite
-def _tasks(draw: st.DrawFn, length_ms: int, domains: tuple[str, ...]) -> dict[str, Task]:
-    streams = draw(st.lists(st.sampled_from(FEEDBACK), min_size=1, max_size=len(TASK_NAMES)))
-    some_domains = st.lists(st.sampled_from(domains), min_size=1, unique=True).map(tuple)
+SOME_FEATURES = st.lists(st.sampled_from(list(FEATURES)), unique=True, max_size=4)
+NAMED_DOMAINS = ((0, 1, 2), (0,), (1, 0))
+"""Which of the domains a task names, modulo how many there are."""
+
+
+@cache
+def _task(length_ms: int) -> st.SearchStrategy[tuple[str, int, int, LabelValue, tuple[int, ...]]]:
+    """Stream, horizon, retraction horizon, value, domains."""
+    return st.tuples(
+        st.sampled_from(FEEDBACK),
+        durations(length_ms, 4),
+        durations(length_ms, 3),
+        st.sampled_from(VALUES),
+        mostly(NAMED_DOMAINS[:1], NAMED_DOMAINS[1:]),
+    )
+
+
+def _tasks(
+    drawn: list[tuple[str, int, int, LabelValue, tuple[int, ...]]], domains: tuple[str, ...]
+) -> dict[str, Task]:
     return {
         name: Task(
             name=name,
             stream=stream,
-            horizon_ms=draw(_durations(length_ms, 4)),
-            retraction_horizon_ms=draw(_durations(length_ms, 3)),
-            value=draw(st.sampled_from(VALUES)),
-            domains=draw(st.just(domains) | some_domains),
+            horizon_ms=horizon_ms,
+            retraction_horizon_ms=retraction_horizon_ms,
+            value=value,
+            domains=tuple(dict.fromkeys(domains[index % len(domains)] for index in named)),
         )
-        for name, stream in zip(TASK_NAMES, streams, strict=False)
+        for name, (stream, horizon_ms, retraction_horizon_ms, value, named) in zip(
+            TASK_NAMES, drawn, strict=False
+        )
     }
 
 
-@st.composite
-def _sequences(draw: st.DrawFn, item_features: list[str]) -> Sequences:
-    streams = draw(st.lists(st.sampled_from(FEEDBACK), unique=True))
-    carried = draw(st.lists(st.sampled_from(item_features), unique=True)) if item_features else []
-    return Sequences(
-        streams=tuple(streams),
-        history=draw(st.integers(0, 3)),
-        recent=draw(st.integers(0, 3)),
-        features=tuple(carried),
-    )
+SEQUENCES = st.tuples(
+    st.lists(st.sampled_from(FEEDBACK), unique=True),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.booleans(),
+)
+
+
+def _sequences(drawn: tuple[list[str], int, int, bool], features: list[str]) -> Sequences:
+    streams, history, recent, carries = drawn
+    carried = [name for name in features if FEATURES[name].owner == "item" and carries]
+    return Sequences(tuple(streams), history, recent, tuple(carried))

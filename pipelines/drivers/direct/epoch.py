@@ -61,19 +61,21 @@ class KeyedStep(beam.PTransform[Any, Any]):
 
     def expand(self, inputs: Any) -> Any:
         grouped = inputs | "Group by shard" >> beam.GroupByKey()
-        advanced = grouped | "Advance" >> beam.FlatMap(_advance, self.step, self.epoch)
-        return advanced.with_output_types(Packet)
+        advance = beam.ParDo(_Advance(self.step, self.epoch))
+        return grouped | "Advance" >> advance.with_output_types(Packet)
 
 
-def _advance(
-    shard_inputs: tuple[int, Iterable[bytes]], step: Step, epoch: Epoch
-) -> Iterator[Packet]:
-    shard, inputs = shard_inputs
-    events = packets.merge(packets.decode(data) for data in inputs)
-    state = epoch.store.load(step.name, shard, epoch.plan.epoch)
-    state, outputs = step.advance(state, events, epoch.plan.cut)
-    epoch.store.save(step.name, shard, epoch.plan.epoch, dict(state))
-    yield shard, packets.encode(outputs)
+class _Advance(beam.DoFn):
+    def __init__(self, step: Step, epoch: Epoch) -> None:
+        self.step, self.epoch = step, epoch
+
+    def process(self, element: Any) -> Iterator[Packet]:
+        shard, inputs = element
+        store, plan, name = self.epoch.store, self.epoch.plan, self.step.name
+        events = packets.merge(packets.decode(data) for data in inputs)
+        state, outputs = self.step.advance(store.load(name, shard, plan.epoch), events, plan.cut)
+        store.save(name, shard, plan.epoch, dict(state))
+        yield shard, packets.encode(outputs)
 
 
 def run_epoch(epoch: Epoch, shards_with_state: list[int], scratch: Path) -> Report:

@@ -229,7 +229,7 @@ def _stoppable() -> Iterator[Callable[[], bool]]:
     """Whether SIGTERM or SIGINT asked for the end."""
     asked: list[int] = []
 
-    def ask(signum: int, frame: FrameType | None) -> None:
+    def ask(signum: int, _: FrameType | None) -> None:
         asked.append(signum)
 
     before = {one: signal.signal(one, ask) for one in (signal.SIGTERM, signal.SIGINT)}

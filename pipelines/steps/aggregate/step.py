@@ -17,9 +17,9 @@ from schemas.spec import Spec
 class AggregateStep:
     """Sealed requests and settled actions → `users`, one `UserWindow` a user and window.
 
-    Revisions pass through.     Events: `requests` by (window, user id, time, request id), and `actions`, both of cuts up
-    to the one given: unlike a first step's, they act in this call. Output rows are by (window,
-    user id).
+    Revisions pass through. Events: `requests` by (window, user id, time, request id) and
+    `actions`, both of cuts up to the one given: unlike a first step's, they act in this call.
+    Output rows are by (window, user id).
     """
 
     spec: Spec
@@ -35,10 +35,11 @@ class AggregateStep:
         return {"actions": needed}, outputs
 
     def _known(self, state: Tables, events: Tables) -> pa.Table:
-        parts = [tables["actions"] for tables in (state, events) if "actions" in tables]
-        if not parts:
-            return action_schema(self.spec).empty_table()
-        return in_order(pa.concat_tables(parts)) if len(parts) > 1 else in_order(parts[0])
+        known = state.get("actions", action_schema(self.spec).empty_table())
+        fresh = events.get("actions")
+        if fresh is None or not fresh.num_rows:
+            return known.combine_chunks()
+        return in_order(pa.concat_tables([known, fresh]))
 
     def _needed(self, actions: pa.Table, cut: int) -> pa.Table:
         if cut == NO_CUT:

@@ -30,17 +30,18 @@ class Backbone:
         requests = (rows.time_ms, rows.request, domain, offsets)
         return cls(rows.user, requests, memory.samples.item)
 
-    def events(self, feedback: Feedback) -> tuple[Any, ...]:
-        """Feedback with the bounds of its user's requests, as the kernels want it."""
+    def events(self, feedback: Feedback, rows: Ints) -> tuple[Any, ...]:
+        """Rows of feedback with the bounds of their users' requests, as the kernels want them."""
+        user = feedback.user[rows]
         return (
-            np.searchsorted(self.user, feedback.user, side="left"),
-            np.searchsorted(self.user, feedback.user, side="right"),
-            feedback.time_ms,
-            feedback.item,
-            feedback.domain,
-            feedback.request,
-            feedback.named,
-            feedback.settle_ms,
+            np.searchsorted(self.user, user, side="left"),
+            np.searchsorted(self.user, user, side="right"),
+            feedback.time_ms[rows],
+            feedback.item[rows],
+            feedback.domain[rows],
+            feedback.request[rows],
+            feedback.named[rows],
+            feedback.settle_ms[rows],
         )
 
 
@@ -59,9 +60,9 @@ def credit(memory: Memory, fresh: int, rules: Rules, outputs: Outputs) -> Memory
 
 def _resolve_domains(memory: Memory, rows: Ints, backbone: Backbone, rules: Rules) -> Memory:
     """Without a scenario, the domain is that of the named request."""
-    unknown = rows[memory.feedback.domain[rows] < 0]
+    unknown = rows[(memory.feedback.domain[rows] < 0) & memory.feedback.named[rows]]
     domain = memory.feedback.domain.copy()
-    events = backbone.events(memory.feedback.take(unknown))
+    events = backbone.events(memory.feedback, unknown)
     domain[unknown] = named_domain(events, rules.spec.longest_horizon_ms, backbone.requests)
     return replace(memory, feedback=replace(memory.feedback, domain=domain))
 
@@ -78,8 +79,8 @@ class Withdrawals:
 def _match_retractions(memory: Memory, rules: Rules) -> tuple[Memory, Withdrawals]:
     """Rule 7: pair retractions with their events; each pair acts once, at the later's cut."""
     feedback, retractions = memory.feedback, memory.retractions
-    order = np.argsort(feedback.key, kind="stable")
     settled = np.flatnonzero(retractions.settle_ms > 0)
+    order = np.argsort(feedback.key, kind="stable") if len(settled) else np.empty(0, np.int64)
     begin = np.searchsorted(feedback.key[order], retractions.key[settled], side="left")
     stop = np.searchsorted(feedback.key[order], retractions.key[settled], side="right")
     event = order[runs(begin, stop - begin)]
@@ -136,7 +137,7 @@ def _flag_clicks(memory: Memory, rows: Ints, backbone: Backbone, rules: Rules) -
 def _place(
     memory: Memory, rows: Ints, horizon_ms: int, conversion: bool, backbone: Backbone, rules: Rules
 ) -> tuple[Ints, Ints]:
-    events = backbone.events(memory.feedback.take(rows))
+    events = backbone.events(memory.feedback, rows)
     flags = _flags(memory.feedback)
     reach_ms = rules.reach_ms
     placed, tier = place(
@@ -228,14 +229,14 @@ def _withdraw(memory: Memory, due: Withdrawals, rules: Rules) -> tuple[Memory, i
 def count_unplaced(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
     """Rule 4: count each (event, task) that no sample received, once, when its time has come."""
     rows, window = memory.unplaced, rules.spec.window
-    events = memory.feedback.take(rows.feedback)
+    time_ms = memory.feedback.time_ms[rows.feedback]
     due = np.maximum(
-        rules.cut_at_or_after(events.time_ms + window.length_ms + window.maturity_ms),
-        events.settle_ms,
+        rules.cut_at_or_after(time_ms + window.length_ms + window.maturity_ms),
+        memory.feedback.settle_ms[rows.feedback],
     )
     now = due <= cut
     backbone = Backbone.of(memory, rules)
-    counted = backbone.events(events.where(now))
+    counted = backbone.events(memory.feedback, rows.feedback[now])
     early = exposed_later(counted, due[now], backbone.requests, backbone.items)
     for task, task_id in zip(rules.tasks, rules.task_ids, strict=True):
         mine = rows.task[now] == task_id

@@ -52,12 +52,14 @@ def _unmatched(memory: Memory, which: Bools, rules: Rules) -> pa.Table:
 
 
 def _forget_credits(memory: Memory, cut: int, rules: Rules) -> Memory:
-    """Closed, published labels never change: their credits can go."""
+    """Closed, published labels never change: their credits go when their events do."""
     credits = memory.credits
     time_ms = sample_times(memory, credits.sample)
     closes = rules.closes(rules.task_index(credits.task), time_ms)
     changeable = (closes > cut) | (rules.sealed_at(time_ms) > cut)
-    return replace(memory, credits=credits.where(changeable))
+    oldest = cut - rules.spec.memory_ms
+    remembered = memory.feedback.time_ms[credits.feedback] >= oldest
+    return replace(memory, credits=credits.where(changeable | remembered))
 
 
 def _forget_requests(memory: Memory, cut: int, rules: Rules) -> Memory:

@@ -64,8 +64,10 @@ def place(events, horizon_ms, conversion, requests, items, flags, reach_ms):
                     break
                 if exposed < 0:
                     exposed = sample
-                if clicked < 0 and conversion and clicked_at(
-                    sample, time[e], settle[e], reach_ms, flags
+                if (
+                    clicked < 0
+                    and conversion
+                    and clicked_at(sample, time[e], settle[e], reach_ms, flags)
                 ):
                     clicked = sample
                 if not named[e] and (clicked >= 0 or not conversion):

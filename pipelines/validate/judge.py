@@ -6,16 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import types
 
 from pipelines.dead_letters import DeadLetter, dead_letter_table
 from pipelines.sources.raw import Int64Array, JsonLines, RawRows, Rows
 from pipelines.validate.checks import check
-from pipelines.validate.kinds import TIME
 from pipelines.validate.lines import Lines, blocks
 from pipelines.validate.nodes import Node, nodes_of
 from pipelines.validate.parse import Parser
-from pipelines.validate.render import canonical_json
+from pipelines.validate.render import as_json
 from pipelines.validate.verdicts import Verdicts
 from schemas.events import arrow_schema
 from schemas.spec import Spec
@@ -66,7 +64,7 @@ def _counts(accepted: int, dead: pa.Table) -> dict[str, int]:
 
 
 def _slices(rows: Rows) -> Iterator[Rows]:
-    for start in range(0, len(rows.table), ROWS_AT_ONCE):
+    for start in range(0, len(rows.positions), ROWS_AT_ONCE):
         positions = rows.positions[start : start + ROWS_AT_ONCE]
         yield Rows(rows.table.slice(start, ROWS_AT_ONCE), positions)
 
@@ -97,13 +95,13 @@ class _Judge:
 
     def rows(self, rows: Rows) -> tuple[pa.Table, list[DeadLetter]]:
         """Events and dead letters of a block of typed rows."""
-        return self._judge(rows, lambda top, at: canonical_json(_refused(rows.table, top, at)))
+        return self._judge(rows, lambda top, at: as_json(rows.table, top, at))
 
     def _judge(
         self, rows: Rows, raw: Callable[[tuple[Node, ...], Int64Array], Sequence[bytes]]
     ) -> tuple[pa.Table, list[DeadLetter]]:
-        verdicts = Verdicts(len(rows.table))
-        top = nodes_of(rows.table, arrow_schema(self.spec, self.stream))
+        verdicts = Verdicts(len(rows.positions))
+        top = nodes_of(rows, arrow_schema(self.spec, self.stream))
         check(top, self.spec, self.stream, self.now_ms, verdicts)
         refused = verdicts.refused()
         at = np.array([row for row, _, _ in refused], np.int64)
@@ -123,15 +121,3 @@ class _Judge:
         order = kept[np.argsort(positions[kept], kind="stable")]
         unchanged = len(order) == len(positions) and bool((np.diff(order) > 0).all())
         return events if unchanged else events.take(pa.array(order))
-
-
-def _refused(table: pa.Table, top: tuple[Node, ...], at: Int64Array) -> pa.Table:
-    """The declared columns of some rows, with times in milliseconds where they could be read."""
-    if not len(at):
-        return table.slice(0, 0)
-    places = [table.schema.get_all_field_indices(node.path) for node in top]
-    rows = table.select([found[-1] for found in places if found])
-    time = next(node for node in top if node.path == TIME)
-    if TIME in rows.column_names and types.is_temporal(rows.schema.field(TIME).type):
-        rows = rows.set_column(rows.column_names.index(TIME), TIME, time.values)
-    return rows.take(pa.array(at))

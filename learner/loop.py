@@ -1,0 +1,171 @@
+"""The learner's loop over one window: score, then train, with checkpoints and versions between."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from learner import state
+from learner.checkpoint import Checkpoints
+from learner.feed import Feed
+from learner.journal import Entry, Journal
+from learner.metrics import named
+from learner.metrics.scorecard import Scorecard
+from learner.plot import BASELINE
+from learner.progress import Progress, WindowRef
+from learner.registry import stage
+from learner.scoring import Verdict
+from learner.settings import LearnerSettings
+from learner.trainer import Trainer
+from models.batch import UserBatch
+from schemas.errors import StoreError
+from schemas.windows.manifest import Manifest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StateFolder:
+    """Everything a learner keeps on disk."""
+
+    checkpoints: Checkpoints
+    journal: Journal
+    versions: Path
+
+    @classmethod
+    def of(cls, settings: LearnerSettings) -> "StateFolder":
+        """The parts of a state folder, made if absent."""
+        versions = settings.state / "versions"
+        versions.mkdir(parents=True, exist_ok=True)
+        checkpoints = Checkpoints(settings.state / "checkpoints", settings.keep_checkpoints)
+        return cls(checkpoints, Journal(settings.state / "metrics.jsonl"), versions)
+
+
+class Loop:
+    """Consumes windows one by one.
+
+    Args:
+        settings: how often to checkpoint and to register.
+        trainer: the model and its state.
+        feed: the windows as batches.
+        folder: where state goes.
+        reported: called when there is something new for MLflow.
+        stopping: whether to stop after the batch at hand.
+    """
+
+    def __init__(
+        self,
+        settings: LearnerSettings,
+        trainer: Trainer,
+        feed: Feed,
+        folder: StateFolder,
+        reported: Callable[[], None],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._settings = settings
+        self._spec_text = settings.spec.read_text(encoding="utf-8")
+        self._trainer = trainer
+        self._feed = feed
+        self._folder = folder
+        self._reported = reported
+        self._stopping = stopping
+        self._saved: Progress | None = None
+        self._batches_since_checkpoint = 0
+        self.samples = 0
+        """Trained on by this process."""
+
+    def consume(self, manifest: Manifest) -> bool:
+        """Score and train on a window, or on what is left of it; false if stopped midway."""
+        self._feed.verify(manifest)
+        self._expect_unchanged(manifest)
+        return self._score(manifest) and self._train(manifest)
+
+    def checkpoint(self) -> None:
+        """Save the state, unless it is saved already."""
+        self._batches_since_checkpoint = 0
+        if self._trainer.progress is self._saved:
+            return
+        journal_bytes = self._folder.journal.flush()
+        self._folder.checkpoints.save(state.snapshot(self._trainer, journal_bytes))
+        self._saved = self._trainer.progress
+
+    def register(self) -> None:
+        """Stage a version, if a window was learned since the last one, and checkpoint."""
+        if self._trainer.progress.since_version:
+            stage(self._folder.versions, self._trainer, self._spec_text)
+            self._trainer.begin_version()
+            self._reported()
+        self.checkpoint()
+
+    def _score(self, manifest: Manifest) -> bool:
+        if self._trainer.progress.current is not None:
+            return True
+        with self._feed.batches(manifest) as batches:
+            verdict = self._trainer.score(self._until_stopped(batch for _, batch in batches))
+        if self._stopping():
+            return False
+        self._trainer.begin(manifest, verdict)
+        self._write(manifest, scores(verdict, self._trainer))
+        return True
+
+    def _train(self, manifest: Manifest) -> bool:
+        with self._feed.batches(manifest, self._trainer.progress.cursor.records) as batches:
+            for cursor, batch in batches:
+                self._trainer.train(cursor, batch)
+                self.samples += batch.n_samples
+                self._batches_since_checkpoint += 1
+                if self._batches_since_checkpoint >= self._settings.checkpoint_every_batches:
+                    self.checkpoint()
+                if self._stopping():
+                    return False
+        self._finish(manifest)
+        return True
+
+    def _finish(self, manifest: Manifest) -> None:
+        self._write(manifest, losses(self._trainer.progress))
+        self._trainer.finish()
+        log.info("window %d learned", manifest.window_start_ms)
+        if self._trainer.progress.since_version >= self._settings.register_every_windows:
+            self.register()
+
+    def _until_stopped(self, batches: Iterator[UserBatch]) -> Iterator[UserBatch]:
+        for batch in batches:
+            if self._stopping():
+                return
+            yield batch
+
+    def _write(self, manifest: Manifest, metrics: dict[str, float]) -> None:
+        step = self._trainer.progress.step
+        entry = Entry(step, manifest.window_start_ms, manifest.window_end_ms, metrics)
+        self._folder.journal.append(entry)
+        self._reported()
+
+    def _expect_unchanged(self, manifest: Manifest) -> None:
+        current = self._trainer.progress.current
+        if current is not None and current != WindowRef.of(manifest):
+            raise StoreError(
+                f"window {manifest.window_start_ms}: expected the window that was half learned "
+                f"when the learner stopped, manifest digest {current.digest}, received "
+                f"{manifest.digest}. A sealed window must not change: restore it, or name an "
+                "empty state folder to train from the first window."
+            )
+
+
+def scores(verdict: Verdict, trainer: Trainer) -> dict[str, float]:
+    """The metrics of a scored window, the baseline's under its own name."""
+
+    def of(card: Scorecard) -> dict[str, float]:
+        return named(card.results(), trainer.layout.tasks, trainer.layout.scenarios)
+
+    baseline = {f"{BASELINE}/{name}": value for name, value in of(verdict.baseline).items()}
+    return of(verdict.model) | baseline | {"window/unscored": float(verdict.unscored)}
+
+
+def losses(progress: Progress) -> dict[str, float]:
+    """What training on a window said."""
+    training = progress.training
+    return {
+        "train/loss": training.loss / max(training.batches, 1),
+        "train/samples": float(training.samples),
+        "train/bad_batches": float(training.bad_batches),
+    }

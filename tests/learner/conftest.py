@@ -1,0 +1,13 @@
+"""Fixtures of the learner's tests."""
+
+import pytest
+import torch
+
+from tests.mlflow_server import mlflow_uri
+
+__all__ = ["mlflow_uri"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _few_threads() -> None:
+    torch.set_num_threads(2)

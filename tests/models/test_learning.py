@@ -1,0 +1,128 @@
+"""Tables, optimisers, loss and registry, against numbers worked out by hand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import models
+from models.loss import weighted_bce
+from models.optimisers import OptimiserConfig, Optimisers, RowwiseAdagrad, split_parameters
+from models.tables import EmbeddingTable, HashedTable
+from models.tables.hashed import unsigned_remainder
+from schemas.errors import UserError
+from tests.models.builder import LAYOUT, BatchBuilder, UserShape
+
+
+def present(*flags: bool) -> torch.Tensor:
+    return torch.tensor(flags)
+
+
+def test_hashes_are_read_as_unsigned() -> None:
+    ids = [0, 5, -1, -(2**63), 2**63 - 1]
+    for divisor in (7, 1000, 2**20):
+        rows = unsigned_remainder(torch.tensor(ids), divisor)
+        assert rows.tolist() == [(one % 2**64) % divisor for one in ids]
+
+
+def test_absent_values_share_row_0_whatever_their_id() -> None:
+    table = HashedTable(rows=4, dim=2, std=1.0)
+    rows = table(torch.tensor([3, 99, 7]), present(False, False, True))
+    assert torch.equal(rows, table.weight[[0, 0, 4]])
+
+
+def test_table_knows_its_memory() -> None:
+    # (3 + 1) rows of 2 floats and their sums.
+    assert HashedTable(rows=3, dim=2, std=1.0).memory_bytes == 4 * (4 * 2 + 4)
+
+
+def test_rowwise_adagrad_by_hand() -> None:
+    # Row 1 is looked up twice, with gradients [1, 2] + [2, 2] = [3, 4]: mean square 12.5.
+    # First step:  s = 12.5, w = 1 - 0.1 · g / √12.5.  Same again: s = 25, w -= 0.1 · g / 5.
+    table = HashedTable(rows=2, dim=2, std=1.0)
+    with torch.no_grad():
+        table.weight.fill_(1.0)
+    adagrad = RowwiseAdagrad([table], rate=0.1, epsilon=0.0)
+    first = [1 - 0.3 / 12.5**0.5, 1 - 0.4 / 12.5**0.5]
+    for square_sum, row in [(12.5, first), (25.0, [first[0] - 0.06, first[1] - 0.08])]:
+        adagrad.zero_grad()
+        rows = table(torch.tensor([0, 0]), present(True, True))
+        (rows * torch.tensor([[1.0, 2.0], [2.0, 2.0]])).sum().backward()
+        adagrad.step()
+        assert table.square_sum.tolist() == [0.0, square_sum, 0.0]
+        torch.testing.assert_close(table.weight[1].detach(), torch.tensor(row))
+    assert table.weight[[0, 2]].tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_table_without_a_lookup_stays() -> None:
+    table = HashedTable(rows=2, dim=2, std=1.0)
+    before = table.weight.clone()
+    RowwiseAdagrad([table], rate=0.1, epsilon=0.0).step()
+    assert torch.equal(table.weight, before)
+
+
+def test_parameters_are_split_without_rest_or_overlap() -> None:
+    model = models.create("mtfm", LAYOUT, "tiny")
+    split = split_parameters(model)
+    in_tables = [p for table in split.tables for p in table.parameters()]
+    assert all(isinstance(table, EmbeddingTable) for table in split.tables)
+    assert len(split.tables) == 5  # author, city, item, tags, type
+    assert {id(p) for p in (*in_tables, *split.dense)} == {id(p) for p in model.parameters()}
+    assert len(in_tables) + len(split.dense) == len(list(model.parameters()))
+
+
+def test_step_moves_tables_and_dense_parameters() -> None:
+    model, batch = models.create("dlrm_mlp", LAYOUT, "tiny"), BatchBuilder(0).batch()
+    before = {key: p.detach().clone() for key, p in model.named_parameters()}
+    optimisers = Optimisers(model, OptimiserConfig(dense="rmsprop"))
+    weighted_bce(model(batch), batch).backward()
+    optimisers.step()
+    assert not [k for k, p in model.named_parameters() if torch.equal(p, before[k])]
+    optimisers.zero_grad()
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_loss_is_the_mean_over_present_labels() -> None:
+    # Present: logit 0, label 1 → log 2; logit log 3, label 0 → log 4; a value of 2.5 is positive.
+    batch = BatchBuilder(0).batch([UserShape(0, 0, (2,))])
+    batch = replace(
+        batch,
+        labels=torch.tensor([[2.5, 1.0], [0.0, 0.0]]),
+        label_present=torch.tensor([[True, False], [True, False]]),
+    )
+    logits = torch.tensor([[0.0, 9.0], [1.0986122886681098, 9.0]])
+    expected = torch.tensor((2.0 * 4.0) ** 0.5).log()
+    torch.testing.assert_close(weighted_bce(logits, batch), expected)
+
+
+def test_loss_without_labels_is_zero() -> None:
+    batch = BatchBuilder(0).batch([UserShape(0, 0, (1,))])
+    batch = replace(batch, label_present=torch.zeros_like(batch.label_present))
+    assert weighted_bce(torch.ones(1, 2), batch) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("mtfn",), "models: expected the name of a model, received 'mtfn' (did you mean 'mtfm'?)"),
+        (("mtfm", "dmo"), "models.mtfm: expected the name of a preset, received 'dmo'"),
+        (("mtfm", "tiny", {"d_modle": 8}), "received 'd_modle' (did you mean 'd_model'?)"),
+        (("mtfm", "tiny", {"heads": "2"}), "models.mtfm.heads: expected a value like 2"),
+        (("mtfm", "tiny", {"heads": True}), "received True"),
+    ],
+)
+def test_wrong_names_and_values_are_readable_errors(arguments, message: str) -> None:
+    name, *rest = arguments
+    with pytest.raises(UserError) as error:
+        models.create(name, LAYOUT, *rest)
+    assert message in str(error.value)
+
+
+def test_lists_of_a_spec_stand_for_tuples() -> None:
+    model = models.create("dlrm_mlp", LAYOUT, "tiny", {"hidden": [7, 5]})
+    assert model.logits.in_features == 5
+
+
+def test_a_name_is_registered_once() -> None:
+    with pytest.raises(UserError, match="expected a new name, received 'mtfm'"):
+        models.register("mtfm", type(models.create("mtfm", LAYOUT, "tiny")))

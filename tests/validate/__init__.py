@@ -1,0 +1,1 @@
+"""Tests of validation, with a slow validator to compare with."""
