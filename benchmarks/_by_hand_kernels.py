@@ -13,6 +13,11 @@ from numba.extending import intrinsic
 
 NEVER = 1 << 62
 DIRECT, IN_DOMAIN = 0, 1
+ONE, ZERO = np.uint64(0x3FF0000000000000), np.uint64(0)
+"""The bits of 1.0 and of 0.0."""
+
+ARRAYS = 19
+"""So many arrays has a request's struct of candidates."""
 
 
 @intrinsic
@@ -351,55 +356,103 @@ def put_words(out, at, begin, end, codes, words, sizes):  # type: ignore[no-unty
 def put_texts(out, at, begin, end, codes, words, offsets):  # type: ignore[no-untyped-def]
     """An array of looked-up strings, their lengths included."""
     for sample in range(begin, end):
-        code = codes[sample]
-        at = put_bytes(out, at, words, offsets[code], offsets[code + 1])
+        first, last = offsets[codes[sample]], offsets[codes[sample] + 1]
+        copy16(out, at, words, first)
+        if last - first > 16:
+            put_bytes(out, at, words, first, last)
+        at += last - first
     out[at] = 0
     return at + 1
 
 
 @njit(cache=True)
-def put_labels(out, at, begin, end, shown, tier, time, ids, is_open):  # type: ignore[no-untyped-def]
+def put_fixed(out, at, count, values, begin, valid):  # type: ignore[no-untyped-def]
+    """An array of `count` optional words of 8 bytes."""
+    at = put_long(out, at, count)
+    for sample in range(begin, begin + count):
+        out[at] = 2 * valid[sample]
+        at += 1
+        if valid[sample]:
+            store8(out, at, values[sample])
+            at += 8
+    out[at] = 0
+    return at + 1
+
+
+@njit(cache=True)
+def put_places(out, at, begin, end, position):  # type: ignore[no-untyped-def]
+    """The origins, all exposed, then the positions."""
+    at = put_long(out, at, end - begin)
+    for _ in range(begin, end + 1):
+        out[at] = 0
+        at += 1
+    at = put_long(out, at, end - begin)
+    for sample in range(begin, end):
+        at = put_long(out, at, np.int64(position[sample]))
+    out[at] = 0
+    return at + 1
+
+
+@njit(cache=True)
+def put_ones(out, at, count):  # type: ignore[no-untyped-def]
+    """The probabilities, all 1."""
+    at = put_long(out, at, count)
+    for _ in range(count):
+        store8(out, at, ONE)
+        at += 8
+    out[at] = 0
+    return at + 1
+
+
+@njit(cache=True)
+def put_labels(out, at, begin, end, shown, tier, time, id_data, id_offsets, id_row, is_open):  # type: ignore[no-untyped-def]
     """One task's labels: value, tier, event id, time and open."""
-    id_data, id_offsets, id_row = ids
     count = end - begin
     at = put_long(out, at, count)
+    credited = False
     for sample in range(begin, end):
         out[at] = 2
-        one = np.uint64(0x3FF0000000000000) if shown[sample] >= 0 else np.uint64(0)
-        store8(out, at + 1, one)
+        store8(out, at + 1, ONE if shown[sample] >= 0 else ZERO)
+        credited |= shown[sample] >= 0
         at += 9
     out[at] = 0
-    at = put_long(out, at + 1, count)
-    for sample in range(begin, end):
-        if shown[sample] >= 0:
-            out[at] = 2
-            out[at + 1] = 2 * tier[shown[sample]]
-            at += 2
-        else:
+    at += 1
+    if not credited:
+        for _ in range(3):
+            at = put_long(out, at, count)
+            for _ in range(count + 1):
+                out[at] = 0
+                at += 1
+    else:
+        at = put_long(out, at, count)
+        for sample in range(begin, end):
+            out[at] = 0
+            if shown[sample] >= 0:
+                out[at] = 2
+                at += 1
+                out[at] = 2 * tier[shown[sample]]
+            at += 1
+        out[at] = 0
+        at = put_long(out, at + 1, count)
+        for sample in range(begin, end):
             out[at] = 0
             at += 1
-    out[at] = 0
-    at = put_long(out, at + 1, count)
-    for sample in range(begin, end):
-        if shown[sample] >= 0:
-            row = id_row[shown[sample]]
-            out[at] = 2
-            at = put_text(out, at + 1, id_data, id_offsets[row], id_offsets[row + 1])
-        else:
+            if shown[sample] >= 0:
+                out[at - 1] = 2
+                row = id_row[shown[sample]]
+                at = put_text(out, at, id_data, id_offsets[row], id_offsets[row + 1])
+        out[at] = 0
+        at = put_long(out, at + 1, count)
+        for sample in range(begin, end):
             out[at] = 0
             at += 1
-    out[at] = 0
-    at = put_long(out, at + 1, count)
-    for sample in range(begin, end):
-        if shown[sample] >= 0:
-            out[at] = 2
-            at = put_long(out, at + 1, time[shown[sample]])
-        else:
-            out[at] = 0
-            at += 1
-    out[at] = 0
-    at = put_long(out, at + 1, count)
-    for _ in range(begin, end):
+            if shown[sample] >= 0:
+                out[at - 1] = 2
+                at = put_long(out, at, time[shown[sample]])
+        out[at] = 0
+        at += 1
+    at = put_long(out, at, count)
+    for _ in range(count):
         out[at] = is_open
         at += 1
     out[at] = 0
@@ -407,63 +460,33 @@ def put_labels(out, at, begin, end, shown, tier, time, ids, is_open):  # type: i
 
 
 @njit(cache=True)
-def put_candidates(out, at, begin, end, samples, labels, opens):  # type: ignore[no-untyped-def]
-    """The samples of one request as a struct of arrays."""
-    item, item_words, item_texts, position, features, price, no_price = samples
-    count = end - begin
-    if count == 0:
-        out[at : at + 19] = 0
-        return at + 19
-    at = put_long(out, at, count)
-    at = put_words(out, at, begin, end, item, item_words[0], item_words[1])
-    at = put_long(out, at, count)
-    at = put_texts(out, at, begin, end, item, item_texts[0], item_texts[1])
-    at = put_long(out, at, count)
-    out[at : at + count + 1] = 0
-    at = put_long(out, at + count + 1, count)
-    for sample in range(begin, end):
-        at = put_long(out, at, np.int64(position[sample]))
-    out[at] = 0
-    at = put_long(out, at + 1, count)
-    for _ in range(begin, end):
-        store8(out, at, np.uint64(0x3FF0000000000000))
-        at += 8
-    out[at] = 0
-    at += 1
-    for codes, words, sizes in features:
-        at = put_long(out, at, count)
-        at = put_words(out, at, begin, end, codes, words, sizes)
-    at = put_long(out, at, count)
-    for sample in range(begin, end):
-        if no_price[sample]:
-            out[at] = 0
-            at += 1
-        else:
-            out[at] = 2
-            store8(out, at + 1, price[sample])
-            at += 9
-    out[at] = 0
-    at += 1
-    shown, tier, time, ids = labels
-    at = put_labels(out, at, begin, end, shown[0], tier, time, ids, opens[0])
-    return put_labels(out, at, begin, end, shown[1], tier, time, ids, opens[1])
-
-
-@njit(cache=True)
 def put_records(records, out, users, columns, requests, samples, labels, closes):  # type: ignore[no-untyped-def]
-    """The datums of these records, and where each begins."""
+    """The datums of these records, and where each begins.
+
+    All tuples are taken apart here, for doing it in a loop counts references in it.
+    """
     rows, user_of, window_start, first_request, spans = records
-    user_texts, user_words = users
-    q_time, s_begin, s_end, id_data, id_offsets, id_row, places, queries, features = requests
+    (user_text, user_ends), (user_words, user_sizes) = users
+    q_time, s_begin, s_end, id_data, id_offsets, id_row, places, queries, per_request = requests
+    (place, place_text, place_ends), (query, query_text, query_ends) = places, queries
+    gender, gender_words, gender_sizes = per_request[0]
+    city, city_words, city_sizes = per_request[1]
+    device, device_words, device_sizes = per_request[2]
+    item, (item_words, item_sizes), (item_text, item_ends) = samples[0], samples[1], samples[2]
+    position, per_item, price, priced = samples[3], samples[4], samples[5], samples[6]
+    category, category_words, category_sizes = per_item[0]
+    brand, brand_words, brand_sizes = per_item[1]
+    seller, seller_words, seller_sizes = per_item[2]
+    (click, buy), tier, time, (event_data, event_ends, event_row) = labels
     offsets = np.zeros(len(rows) + 1, np.int64)
     at = 0
     for number in range(len(rows)):
         row = rows[number]
         user, start = user_of[row], window_start[row]
         cut = start + closes[0]
-        at = put_bytes(out, at, user_texts[0], user_texts[1][user], user_texts[1][user + 1])
-        copy16(out, at, user_words[0], user * 16)
-        at = put_long(out, at + user_words[1][user], start)
+        at = put_bytes(out, at, user_text, user_ends[user], user_ends[user + 1])
+        copy16(out, at, user_words, user * 16)
+        at = put_long(out, at + user_sizes[user], start)
         at = put_sequence(out, at, spans[row, 0], spans[row, 1], columns)
         at = put_sequence(out, at, spans[row, 2], spans[row, 3], columns)
         at = put_long(out, at, first_request[row + 1] - first_request[row])
@@ -471,13 +494,42 @@ def put_records(records, out, users, columns, requests, samples, labels, closes)
             text = id_row[q]
             at = put_text(out, at, id_data, id_offsets[text], id_offsets[text + 1])
             at = put_long(out, at, q_time[q])
-            for codes, texts, ends in (places, queries):
-                at = put_bytes(out, at, texts, ends[codes[q]], ends[codes[q] + 1])
-            for codes, words, sizes in features:
-                copy16(out, at, words, codes[q] * 16)
-                at += sizes[codes[q]]
-            opens = (q_time[q] + closes[1] > cut, q_time[q] + closes[2] > cut)
-            at = put_candidates(out, at, s_begin[q], s_end[q], samples, labels, opens)
+            at = put_bytes(out, at, place_text, place_ends[place[q]], place_ends[place[q] + 1])
+            at = put_bytes(out, at, query_text, query_ends[query[q]], query_ends[query[q] + 1])
+            copy16(out, at, gender_words, gender[q] * 16)
+            at += gender_sizes[gender[q]]
+            copy16(out, at, city_words, city[q] * 16)
+            at += city_sizes[city[q]]
+            copy16(out, at, device_words, device[q] * 16)
+            at += device_sizes[device[q]]
+            begin, end = s_begin[q], s_end[q]
+            count = end - begin
+            if count == 0:
+                for _ in range(ARRAYS):
+                    out[at] = 0
+                    at += 1
+                continue
+            at = put_long(out, at, count)
+            at = put_words(out, at, begin, end, item, item_words, item_sizes)
+            at = put_long(out, at, count)
+            at = put_texts(out, at, begin, end, item, item_text, item_ends)
+            at = put_places(out, at, begin, end, position)
+            at = put_ones(out, at, count)
+            at = put_long(out, at, count)
+            at = put_words(out, at, begin, end, category, category_words, category_sizes)
+            at = put_long(out, at, count)
+            at = put_words(out, at, begin, end, brand, brand_words, brand_sizes)
+            at = put_long(out, at, count)
+            at = put_words(out, at, begin, end, seller, seller_words, seller_sizes)
+            at = put_fixed(out, at, count, price, begin, priced)
+            is_open = q_time[q] + closes[1] > cut
+            at = put_labels(
+                out, at, begin, end, click, tier, time, event_data, event_ends, event_row, is_open
+            )
+            is_open = q_time[q] + closes[2] > cut
+            at = put_labels(
+                out, at, begin, end, buy, tier, time, event_data, event_ends, event_row, is_open
+            )
         out[at] = 0
         at += 1
         offsets[number + 1] = at

@@ -42,7 +42,7 @@ def create(
     model = _choose("models", "the name of a model", name, _MODELS)
     config = _choose(f"models.{name}", "the name of a preset", preset, model.presets)
     config = replace(config, **_checked(name, config, overrides or {}))
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return model(layout, config)
 

@@ -1,6 +1,6 @@
 """Packed tokens of users of unlike length, as a few small padded blocks.
 
-Users are sorted by length and cut into blocks, so that a block pads little. Padding is zero, and
+Users of like length form a block, so that a block pads little. Padding is zero, and
 SiLU attention ignores zeros by itself: a zero key has score 0 and SiLU(0) = 0.
 """
 
@@ -42,21 +42,25 @@ class Padding:
         return torch.cat([block.flatten(0, 1) for block in blocks]).index_select(0, self.slots)
 
 
-def blocks_of(lengths: Tensor, least: int = 16, shrink: float = 0.75) -> Blocks:
-    """Cut users of these lengths int64 [B], longest first.
+def blocks_of(history: Tensor, late: Tensor) -> Blocks:
+    """Cut users by both lengths, int64 [B] each: of the history, and of all that follows it.
 
-    A block ends where a user is shorter than `shrink` of its longest; lengths below `least`
-    are all alike.
+    Users share a block if both lengths are of one class: up to 16, 32, 64 … and up to 8, 32,
+    128 … tokens. These classes make few blocks that pad little; see docs/models/mtfm.md.
     """
-    order = torch.argsort(lengths, descending=True, stable=True)
-    sizes: list[int] = []
-    floor = float("inf")
-    for length in lengths[order].tolist():
-        if length < floor:
-            sizes.append(0)
-            floor = shrink * length if length > least else 0
-        sizes[-1] += 1
-    return Blocks(order, tuple(sizes))
+    block = 64 * size_class(history, least=16, growth=2) + size_class(late, least=8, growth=4)
+    order = torch.argsort(block, stable=True)
+    return Blocks(order, tuple(block[order].unique_consecutive(return_counts=True)[1].tolist()))
+
+
+def size_class(lengths: Tensor, least: int, growth: int) -> Tensor:
+    """0 up to `least`, 1 up to `least · growth`, and so on.
+
+    >>> size_class(torch.tensor([0, 16, 17, 40]), least=16, growth=2)
+    tensor([0, 0, 1, 2])
+    """
+    bounds = least * growth ** torch.arange(16, device=lengths.device)
+    return torch.bucketize(lengths, bounds)
 
 
 def padding_of(blocks: Blocks, offsets: Tensor) -> Padding:

@@ -48,7 +48,8 @@ def plan_of(batch: UserBatch, n_streams: int, n_scenarios: int) -> TokenPlan:
     scenario = batch.scenario[batch.sample_request]
     target_offsets = batch.sample_offsets[batch.request_offsets]
     offsets = (batch.history.offsets, batch.recent.offsets, target_offsets)
-    blocks = blocks_of(sum(one.diff() for one in offsets))  # type: ignore[arg-type]
+    n_history, n_recent, n_target = (one.diff() for one in offsets)
+    blocks = blocks_of(n_history, n_recent + n_target)
     history, recent, target = (padding_of(blocks, one) for one in offsets)
     recent_sees, target_sees = _visible_counts(batch)
     return TokenPlan(

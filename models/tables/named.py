@@ -1,6 +1,6 @@
 """The tables of one model by name; features that name the same table share its rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from torch import nn
 
@@ -27,9 +27,6 @@ class Tables(nn.Module):
         table = self.by_name[_key(name)]
         assert isinstance(table, EmbeddingTable)
         return table
-
-    def __iter__(self) -> Iterator[EmbeddingTable]:
-        return (module for module in self.by_name.values() if isinstance(module, EmbeddingTable))
 
 
 def table_names(layout: Layout) -> tuple[str, ...]:

@@ -14,5 +14,7 @@ def spec_digest(spec: Spec) -> str:
         del values[name]
     for stream in values["streams"].values():
         del stream["topic"]
+    for feature in values["features"].values():
+        del feature["table"]
     text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -9,5 +9,5 @@ __all__ = ["mlflow_uri"]
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _few_threads() -> None:
-    torch.set_num_threads(2)
+def _one_thread() -> None:
+    torch.set_num_threads(1)

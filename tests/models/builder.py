@@ -122,8 +122,8 @@ def users_of(batch: UserBatch, users: Sequence[int]) -> UserBatch:
     samples = _members(batch.sample_offsets, requests.tolist())
     return UserBatch(
         user=batch.user[list(users)],
-        history=_actions_of(batch.history, users),
-        recent=_actions_of(batch.recent, users),
+        history=actions_of(batch.history, users),
+        recent=actions_of(batch.recent, users),
         request_offsets=offsets_of(batch.request_offsets.diff()[list(users)].tolist()),
         request_time_ms=batch.request_time_ms[requests],
         scenario=batch.scenario[requests],
@@ -156,7 +156,8 @@ def _rows(column: Column, rows: Tensor) -> Column:
     return type(column)(column.values[rows], column.present[rows])
 
 
-def _actions_of(actions: Actions, users: Sequence[int]) -> Actions:
+def actions_of(actions: Actions, users: Sequence[int]) -> Actions:
+    """The actions of these users, one after another."""
     rows = _members(actions.offsets, users)
     return Actions(
         offsets=offsets_of(actions.offsets.diff()[list(users)].tolist()),

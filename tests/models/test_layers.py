@@ -66,21 +66,25 @@ def test_actions_at_the_same_millisecond_are_not_earlier() -> None:
     assert earlier_actions(actions, user, time_ms).tolist() == [0, 0, 1, 3, 0, 0, 1, 2]
 
 
-@given(st.lists(st.integers(0, 40), min_size=1, max_size=12), st.integers(1, 20))
-def test_padding_and_unpadding_is_the_identity(counts: list[int], least: int) -> None:
-    offsets = offsets_of(counts)
-    padding = padding_of(blocks_of(torch.tensor(counts), least), offsets)
-    x = torch.arange(1.0, 1 + sum(counts))[:, None]
-    padded = padding.pad(x)
-    assert torch.equal(padding.unpad(padded), x)
-    assert sum(float(block.sum()) for block in padded) == float(x.sum())
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 20)), min_size=1, max_size=12))
+def test_padding_and_unpadding_is_the_identity(lengths: list[tuple[int, int]]) -> None:
+    history, late = torch.tensor(lengths).unbind(1)
+    blocks = blocks_of(history, late)
+    for counts in (history, late):
+        padding = padding_of(blocks, offsets_of(counts.tolist()))
+        x = torch.arange(1.0, 1 + int(counts.sum()))[:, None]
+        padded = padding.pad(x)
+        assert torch.equal(padding.unpad(padded), x)
+        assert sum(float(block.sum()) for block in padded) == float(x.sum())
 
 
-def test_blocks_hold_users_of_like_length() -> None:
-    # Longest first; 90 is at least ¾ of 100, 60 is not; up to 16 all are alike.
-    blocks = blocks_of(torch.tensor([16, 100, 0, 60, 90]))
-    assert blocks.order.tolist() == [1, 4, 3, 0, 2]
-    assert blocks.sizes == (2, 1, 2)
+def test_users_of_a_block_have_like_lengths_of_both_kinds() -> None:
+    # Classes of history: ≤ 16, ≤ 32, ≤ 64; of the rest: ≤ 8, ≤ 32.
+    history = torch.tensor([16, 60, 0, 17, 40, 12])
+    late = torch.tensor([8, 1, 2, 3, 7, 9])
+    blocks = blocks_of(history, late)
+    assert blocks.order.tolist() == [0, 2, 5, 3, 1, 4]
+    assert blocks.sizes == (2, 1, 1, 2)
 
 
 def test_grouped_layer_uses_each_groups_weights() -> None:

@@ -156,7 +156,9 @@ def test_feedback_without_a_scenario_has_the_domain_of_the_request_it_names() ->
 
 
 def test_feedback_without_a_scenario_or_a_request_has_no_domain_and_no_sample() -> None:
-    # The longest horizon is 20: at 22 the request of time 1 is not named any more.
+    # The longest horizon is 20: at 22 the request of time 1 is not named any more, at 21 it is.
+    clicked = act("click", 21, scenario=None, request_id="r")
+    assert outcome_of(product(), show(1), clicked).counters["no_sample/click"] == 0
     for time_ms, request_id in ((5, None), (5, "other"), (22, "r")):
         clicked = act("click", time_ms, scenario=None, request_id=request_id)
         assert outcome_of(product(), show(1), clicked).counters["no_sample/click"] == 1

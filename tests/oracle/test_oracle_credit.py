@@ -93,6 +93,14 @@ def test_rule_8_a_late_click_counts_for_what_is_settled_with_it_or_later() -> No
     assert label(outcome, "r", "buy")[:3] == (1.0, 1, "2")
 
 
+def test_a_late_conversion_does_not_see_a_forgotten_click() -> None:
+    # M = 40. At last cut 40 clicks are remembered from 0 on, at 50 from 10 on.
+    events = read(show(1, "r"), show(2, "s"), act("click", 3, request_id="r"))
+    for last_cut, credited in ((40, "r"), (50, "s")):
+        outcome = outcome_of(BOTH, events, Seal(last_cut), act("buy", 25))
+        assert label(outcome, credited, "buy")[0] == 1.0
+
+
 def test_a_label_outside_the_domains_of_its_task_is_missing() -> None:
     spec = product(task("click", domains=("search",)))
     outcome = outcome_of(spec, show(1), act("click", 2))

@@ -119,6 +119,13 @@ def test_rule_8_late_feedback_acts_at_the_next_cut_while_its_label_is_open() -> 
     assert (outcome.counters["late/click"], outcome.counters["closed"]) == (1, 1)
 
 
+def test_rule_8_late_feedback_on_a_closed_label_acts_while_it_is_not_published() -> None:
+    # The label closes at 21 and is published at 60: at last cut 30 it still changes.
+    outcome = outcome_of(product(maturity_ms=50), show(1), Seal(30), act("click", 15))
+    assert label(outcome) == (1.0, 1, "e", 15, False)
+    assert outcome.counters["closed"] == 0
+
+
 def test_rule_8_a_late_retraction_acts_at_the_next_cut_while_its_label_is_open() -> None:
     # The label closes at 31: the last cut 30 still lets it fall, 40 does not.
     events, clicked = read(show(1), act("click", 12)), (10, "r", "click", 1.0, False, False)

@@ -108,7 +108,7 @@ def check(stream: str, raw_lines: list[bytes]) -> None:
 
 @pytest.mark.parametrize("stream", SOUND)
 def test_damaged_lines_are_judged_as_by_the_slow_validator(stream: str) -> None:
-    @settings(max_examples=50, deadline=None)
+    @settings(max_examples=70, deadline=None)
     @given(st.lists(lines(stream), min_size=1, max_size=6))
     def judged_alike(raw_lines: list[bytes]) -> None:
         check(stream, raw_lines)
@@ -118,7 +118,7 @@ def test_damaged_lines_are_judged_as_by_the_slow_validator(stream: str) -> None:
 
 @pytest.mark.parametrize("stream", ["exposure", "order"])
 def test_a_verdict_does_not_depend_on_the_other_lines_of_a_block(stream: str) -> None:
-    @settings(max_examples=8, deadline=None)
+    @settings(max_examples=6, deadline=None)
     @given(st.lists(lines(stream), min_size=8, max_size=12), st.integers(1, 70), st.randoms())
     def judged_alike(damaged: list[bytes], every: int, random: Any) -> None:
         sound = json.dumps(SOUND[stream]).encode()

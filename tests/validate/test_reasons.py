@@ -166,3 +166,16 @@ def test_blocks_of_any_size_are_judged_alike(monkeypatch: pytest.MonkeyPatch) ->
     assert parts.events.equals(whole.events)
     assert parts.dead_letters.equals(whole.dead_letters)
     assert whole.counts == {"read": 300, "accepted": 257, "wrong_type": 43}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [(b"Inf", "bad_json"), (b"-NaN", "bad_json"), (b"\0", "bad_json"), (b"NaN", None)],
+)
+def test_what_an_unknown_field_holds_must_be_json_all_the_same(
+    value: bytes, reason: str | None
+) -> None:
+    line = b'{"item_id": "a", "time_ms": 5, "x": %s}' % value
+    sound = json.dumps(ITEM).encode()
+    found = judged("item", *[sound] * 40, line, *[sound] * 40).dead_letters["reason"].to_pylist()
+    assert found == ([] if reason is None else [reason])

@@ -10,7 +10,7 @@ from pipelines.steps.attribute.kernels import kept_candidates
 from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.refuse import refused
 from pipelines.steps.attribute.rules import Rules
-from pipelines.steps.attribute.tables import Feedback, Requests, Retractions, Samples
+from pipelines.steps.attribute.tables import NEVER, Feedback, Requests, Retractions, Samples
 from pipelines.steps.ragged import mix
 from pipelines.steps.step import Tables
 from schemas.hashing import hash_strings
@@ -115,7 +115,7 @@ def _retractions(memory: Memory, events: pa.Table, rules: Rules, outputs: Output
     forgotten = time_ms < oldest
     if forgotten.any():
         old = memory.retractions
-        known = np.isin(key, old.key[(old.settle_ms > 0) & (old.time_ms >= oldest)])
+        known = np.isin(key, old.key[(old.settle_ms != NEVER) & (old.time_ms >= oldest)])
         _refuse_late(events, forgotten, known, outputs)
         kept = pa.array(~forgotten)
         events, key, time_ms = events.filter(kept), key[~forgotten], time_ms[~forgotten]
@@ -123,7 +123,7 @@ def _retractions(memory: Memory, events: pa.Table, rules: Rules, outputs: Output
     arrived = Retractions(
         key=key,
         time_ms=time_ms,
-        settle_ms=np.zeros(rows, np.int64),
+        settle_ms=np.full(rows, NEVER, np.int64),
         late=time_ms <= memory.last_cut,
         matched=np.zeros(rows, np.bool_),
         position=events["_position"].to_numpy(),

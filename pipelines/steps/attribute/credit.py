@@ -79,7 +79,7 @@ class Withdrawals:
 def _match_retractions(memory: Memory, rules: Rules) -> tuple[Memory, Withdrawals]:
     """Rule 7: pair retractions with their events; each pair acts once, at the later's cut."""
     feedback, retractions = memory.feedback, memory.retractions
-    settled = np.flatnonzero(retractions.settle_ms > 0)
+    settled = np.flatnonzero(retractions.settle_ms != NEVER)
     order = np.argsort(feedback.key, kind="stable") if len(settled) else np.empty(0, np.int64)
     begin = np.searchsorted(feedback.key[order], retractions.key[settled], side="left")
     stop = np.searchsorted(feedback.key[order], retractions.key[settled], side="right")

@@ -11,6 +11,7 @@ from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.refuse import refused
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.settle import with_requests
+from pipelines.steps.attribute.tables import NEVER
 from pipelines.steps.ragged import inverse, moved
 
 
@@ -26,7 +27,7 @@ def forget(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
 def _forget_retractions(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
     """Rule 7: without its event, a retraction is `unmatched` once `t_r + M ≤` last cut."""
     rows = memory.retractions
-    settled = rows.settle_ms > 0
+    settled = rows.settle_ms != NEVER
     expired = settled & (rows.time_ms + rules.spec.memory_ms <= cut)
     if (expired & ~rows.matched).any():
         outputs.dead_letters.append(_unmatched(memory, expired & ~rows.matched, rules))

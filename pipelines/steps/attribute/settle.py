@@ -96,7 +96,7 @@ def _exposure_digests(memory: Memory, rows: Ints, rules: Rules) -> list[bytes]:
 
 def _settle_retractions(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
     rows = memory.retractions
-    old = rows.settle_ms > 0
+    old = rows.settle_ms != NEVER
     fresh = np.flatnonzero(~old & (rows.time_ms <= cut))
     cuts, _ = settling_cuts(rows.time_ms[fresh], memory.last_cut, rules)
     alive = survivors(

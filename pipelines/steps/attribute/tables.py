@@ -127,7 +127,7 @@ class Unplaced(ColumnSet):
 
 @dataclass(frozen=True)
 class Retractions(ColumnSet):
-    """Retractions in memory; `settle_ms` is 0 until their cut has come."""
+    """Retractions in memory; `settle_ms` is `NEVER` until their cut has come."""
 
     key: Ints
     time_ms: Ints

@@ -1,0 +1,81 @@
+"""`millstream train`: the learner, over the windows that are sealed and those to come."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millstream.arguments import Subparsers, add_json
+
+if TYPE_CHECKING:
+    from learner.settings import LearnerSettings, Summary
+
+
+def add(subparsers: Subparsers) -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser("train", help="learn from sealed windows")
+    parser.add_argument("--spec", type=Path, required=True, metavar="FILE", help="the stream spec")
+    parser.add_argument(
+        "--windows", type=Path, required=True, metavar="DIR", help="the window store"
+    )
+    parser.add_argument(
+        "--state", type=Path, required=True, metavar="DIR", help="checkpoints and cursor"
+    )
+    parser.add_argument("--mlflow", required=True, metavar="URI", help="the MLflow server")
+    parser.add_argument("--model", required=True, metavar="NAME", help="mtfm, dlrm_mlp, …")
+    parser.add_argument("--preset", default="demo", help="of the model's sizes (%(default)s)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--once", action="store_true", help="learn what is sealed, stop (default)")
+    mode.add_argument("--follow", action="store_true", help="wait for new windows")
+    parser.add_argument(
+        "--until-final", action="store_true", help="with --follow: stop when the input is complete"
+    )
+    parser.add_argument(
+        "--checkpoint-every", type=int, default=200, metavar="BATCHES", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--register-every", type=int, default=12, metavar="WINDOWS", help="(%(default)s)"
+    )
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the daemon and print what it did."""
+    from learner import daemon
+
+    summary = daemon.run(_settings(args))
+    print(json.dumps(asdict(summary), indent=2) if args.json else _text(summary))
+    return 0
+
+
+def _settings(args: argparse.Namespace) -> "LearnerSettings":
+    from learner.settings import LearnerSettings
+
+    return LearnerSettings(
+        spec=args.spec,
+        windows=args.windows,
+        state=args.state,
+        mlflow=args.mlflow,
+        model=args.model,
+        preset=args.preset,
+        device=args.device,
+        mode="follow" if args.follow else "once",
+        until_final=args.until_final,
+        checkpoint_every_batches=args.checkpoint_every,
+        register_every_windows=args.register_every,
+    )
+
+
+def _text(summary: "Summary") -> str:
+    versions = ", ".join(summary.versions) or "none"
+    lines = [
+        f"{summary.windows} windows learned, {summary.samples:,} samples, "
+        f"lineage {summary.lineage_id[:12]}",
+        f"versions of {summary.registered_model} registered: {versions}",
+    ]
+    if summary.unsent:
+        lines.append(f"{summary.unsent} entries wait for MLflow; the next start sends them")
+    return "\n".join(lines)
