@@ -16,6 +16,8 @@ DIRECT, IN_DOMAIN = 0, 1
 ONE, ZERO = np.uint64(0x3FF0000000000000), np.uint64(0)
 """The bits of 1.0 and of 0.0."""
 
+LONGEST_LIST = 4096
+
 ARRAYS = 19
 """So many arrays has a request's struct of candidates."""
 
@@ -58,7 +60,7 @@ def kept_candidates(offsets, item, position, exposed):  # type: ignore[no-untype
     kept = np.empty(len(item), np.int32)
     begin = np.zeros(rows + 1, np.int64)
     bad = np.zeros(rows, np.bool_)
-    order = np.empty(4096, np.int64)
+    order = np.empty(LONGEST_LIST, np.int64)
     size = 0
     for row in range(rows):
         first, width = offsets[row], offsets[row + 1] - offsets[row]
@@ -331,12 +333,21 @@ def put_times(times):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
+def put_nulls(out, at, count):  # type: ignore[no-untyped-def]
+    """So many nulls, mostly fewer than nine."""
+    for step in range(0, count, 8):
+        store8(out, at + step, ZERO)
+    return at + count
+
+
+@njit(cache=True)
 def put_sequence(out, at, begin, end, columns):  # type: ignore[no-untyped-def]
     """H or R: its arrays, each a run of an encoded column."""
+    if end == begin:
+        return put_nulls(out, at, len(columns))
     for data, offsets in columns:
-        if end > begin:
-            at = put_long(out, at, end - begin)
-            at = put_bytes(out, at, data, offsets[begin], offsets[end])
+        at = put_long(out, at, end - begin)
+        at = put_bytes(out, at, data, offsets[begin], offsets[end])
         out[at] = 0
         at += 1
     return at
@@ -405,53 +416,38 @@ def put_ones(out, at, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def put_labels(out, at, begin, end, shown, tier, time, id_data, id_offsets, id_row, is_open):  # type: ignore[no-untyped-def]
-    """One task's labels: value, tier, event id, time and open."""
-    count = end - begin
+def put_labels(  # type: ignore[no-untyped-def]
+    out, at, begin, end, shown, tier, time, id_data, id_offsets, id_row, is_open, hits
+):
+    """One task's labels: value, tier, event id, time and open. Most have no event."""
+    count, found = end - begin, 0
     at = put_long(out, at, count)
-    credited = False
     for sample in range(begin, end):
+        hits[found] = sample
+        found += shown[sample] >= 0
         out[at] = 2
-        store8(out, at + 1, ONE if shown[sample] >= 0 else ZERO)
-        credited |= shown[sample] >= 0
+        store8(out, at + 1, ZERO)
         at += 9
+    for hit in range(found):
+        store8(out, at - 9 * (end - hits[hit]) + 1, ONE)
+    hits[found] = end
     out[at] = 0
-    at += 1
-    if not credited:
-        for _ in range(3):
-            at = put_long(out, at, count)
-            for _ in range(count + 1):
-                out[at] = 0
-                at += 1
-    else:
-        at = put_long(out, at, count)
-        for sample in range(begin, end):
-            out[at] = 0
-            if shown[sample] >= 0:
-                out[at] = 2
-                at += 1
-                out[at] = 2 * tier[shown[sample]]
-            at += 1
+    for part in range(3):
+        at = put_nulls(out, put_long(out, at + 1, count), hits[0] - begin)
+        for hit in range(found):
+            action = shown[hits[hit]]
+            out[at] = 2
+            if part == 0:
+                out[at + 1] = 2 * tier[action]
+                at += 2
+            elif part == 1:
+                row = id_row[action]
+                at = put_text(out, at + 1, id_data, id_offsets[row], id_offsets[row + 1])
+            else:
+                at = put_long(out, at + 1, time[action])
+            at = put_nulls(out, at, hits[hit + 1] - hits[hit] - 1)
         out[at] = 0
-        at = put_long(out, at + 1, count)
-        for sample in range(begin, end):
-            out[at] = 0
-            at += 1
-            if shown[sample] >= 0:
-                out[at - 1] = 2
-                row = id_row[shown[sample]]
-                at = put_text(out, at, id_data, id_offsets[row], id_offsets[row + 1])
-        out[at] = 0
-        at = put_long(out, at + 1, count)
-        for sample in range(begin, end):
-            out[at] = 0
-            at += 1
-            if shown[sample] >= 0:
-                out[at - 1] = 2
-                at = put_long(out, at, time[shown[sample]])
-        out[at] = 0
-        at += 1
-    at = put_long(out, at, count)
+    at = put_long(out, at + 1, count)
     for _ in range(count):
         out[at] = is_open
         at += 1
@@ -477,8 +473,8 @@ def put_records(records, out, users, columns, requests, samples, labels, closes)
     category, category_words, category_sizes = per_item[0]
     brand, brand_words, brand_sizes = per_item[1]
     seller, seller_words, seller_sizes = per_item[2]
-    (click, buy), tier, time, (event_data, event_ends, event_row) = labels
-    offsets = np.zeros(len(rows) + 1, np.int64)
+    (click, buy), tier, time, (id_bytes, id_ends, id_rows) = labels
+    offsets, hits = np.zeros(len(rows) + 1, np.int64), np.empty(LONGEST_LIST + 1, np.int64)
     at = 0
     for number in range(len(rows)):
         row = rows[number]
@@ -524,11 +520,11 @@ def put_records(records, out, users, columns, requests, samples, labels, closes)
             at = put_fixed(out, at, count, price, begin, priced)
             is_open = q_time[q] + closes[1] > cut
             at = put_labels(
-                out, at, begin, end, click, tier, time, event_data, event_ends, event_row, is_open
+                out, at, begin, end, click, tier, time, id_bytes, id_ends, id_rows, is_open, hits
             )
             is_open = q_time[q] + closes[2] > cut
             at = put_labels(
-                out, at, begin, end, buy, tier, time, event_data, event_ends, event_row, is_open
+                out, at, begin, end, buy, tier, time, id_bytes, id_ends, id_rows, is_open, hits
             )
         out[at] = 0
         at += 1

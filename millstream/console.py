@@ -3,8 +3,8 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 
 Advance = Callable[[int], None]
 """Say that so many more units are done."""
@@ -75,3 +75,22 @@ def _lines(
 
     yield advance
     _log.info("%s: done, %s %s in %.1f s", label, f"{done:,}", unit, clock() - start)
+
+
+Show = Callable[[Mapping[str, int]], None]
+"""Say how far each piece of work is."""
+
+
+@contextmanager
+def progress_of(labels: Sequence[str], total: int, unit: str = "windows") -> Iterator[Show]:
+    """Follow several pieces of work of one size whose progress is looked up."""
+    with ExitStack() as stack:
+        bars = {label: stack.enter_context(progress(label, total, unit)) for label in labels}
+        done = dict.fromkeys(labels, 0)
+
+        def show(now: Mapping[str, int]) -> None:
+            for label, count in now.items():
+                bars[label](count - done[label])
+                done[label] = count
+
+        yield show

@@ -44,7 +44,8 @@ def create(
     config = replace(config, **_checked(name, config, overrides or {}))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return model(layout, config)
+        built: RankingModel = model(layout, config)
+    return built
 
 
 def _choose(where: str, expected: str, word: str, known: Mapping[str, Any]) -> Any:

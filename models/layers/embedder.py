@@ -37,7 +37,8 @@ class FeatureEmbedder(nn.Module):
             return row
         if isinstance(column, IdLists):
             return pooled(tables[field.table], column)
-        return projected(column, self.numbers[_key(field.name)])
+        weight: Tensor = self.numbers[_key(field.name)]
+        return projected(column, weight)
 
 
 def pooled(table: EmbeddingTable, column: IdLists) -> Tensor:
@@ -48,7 +49,7 @@ def pooled(table: EmbeddingTable, column: IdLists) -> Tensor:
     values = torch.cat([column.values, empty])
     present = torch.arange(owner.numel(), device=owner.device) < column.values.numel()
     looked_up = table(values, present)
-    total = looked_up.new_zeros(counts.numel(), table.dim).index_add(0, owner, looked_up)
+    total: Tensor = looked_up.new_zeros(counts.numel(), table.dim).index_add(0, owner, looked_up)
     return total / counts.clamp(min=1)[:, None]
 
 

@@ -50,7 +50,8 @@ def blocks_of(history: Tensor, late: Tensor) -> Blocks:
     """
     block = 64 * size_class(history, least=16, growth=2) + size_class(late, least=8, growth=4)
     order = torch.argsort(block, stable=True)
-    return Blocks(order, tuple(block[order].unique_consecutive(return_counts=True)[1].tolist()))
+    _, sizes = torch.unique(block, return_counts=True)
+    return Blocks(order, tuple(sizes.tolist()))
 
 
 def size_class(lengths: Tensor, least: int, growth: int) -> Tensor:

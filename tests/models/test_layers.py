@@ -68,7 +68,7 @@ def test_actions_at_the_same_millisecond_are_not_earlier() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 20)), min_size=1, max_size=12))
 def test_padding_and_unpadding_is_the_identity(lengths: list[tuple[int, int]]) -> None:
-    history, late = torch.tensor(lengths).unbind(1)
+    history, late = (torch.tensor(part) for part in zip(*lengths, strict=True))
     blocks = blocks_of(history, late)
     for counts in (history, late):
         padding = padding_of(blocks, offsets_of(counts.tolist()))

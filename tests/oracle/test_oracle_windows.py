@@ -74,9 +74,9 @@ def test_rule_7_a_retraction_withdraws_a_credit_while_its_label_is_open() -> Non
 
 
 def test_rule_7_a_closed_label_that_is_not_published_yet_still_falls() -> None:
-    # Maturity 50: published at 60, though closed at 31. The retraction settles at 40.
+    # Maturity 50: published at 60, though closed at 31. The retraction settles at 60 itself.
     spec = product(task("click", horizon_ms=20, retraction_horizon_ms=10), maturity_ms=50)
-    outcome = outcome_of(spec, show(1), act("click", 5), refund(35))
+    outcome = outcome_of(spec, show(1), act("click", 21), refund(55))
     assert label(outcome) == (0.0, None, None, None, False)
     assert outcome.counters["closed"] == 0
 
@@ -103,10 +103,26 @@ def test_rule_7_the_earliest_of_several_retractions_counts() -> None:
 
 def test_rule_7_without_its_event_a_retraction_is_unmatched_after_the_memory() -> None:
     # M = 30 and t_r = 10: at cut 40. An event read after that cut finds nothing.
-    before = outcome_of(REFUNDABLE, show(1), refund(10), Seal(30), act("click", 11))
+    before = outcome_of(REFUNDABLE, show(11), refund(10), Seal(30), act("click", 11))
     assert (revisions(before), reasons(before)) == ([], [])
-    after = outcome_of(REFUNDABLE, show(1), refund(10), Seal(40), act("click", 11))
+    after = outcome_of(REFUNDABLE, show(11), refund(10), Seal(40), act("click", 11))
+    assert revisions(after) == [(40, "r", "click", 1.0, False, True)]
     assert reasons(after) == ["unmatched"]
+
+
+def test_rule_7_an_unmatched_retraction_is_a_dead_letter_and_reserves_no_id() -> None:
+    # Of time 40 − M = 10, it would still be remembered at cut 50.
+    outcome = outcome_of(REFUNDABLE, refund(10), Seal(40), refund(10, row=1))
+    assert outcome.dead_letters == [("refund", "file", row, "unmatched") for row in (0, 1)]
+    assert outcome.counters["duplicate"] == 0
+
+
+def test_rule_7_a_remembered_retraction_also_cancels_an_event_that_takes_the_same_id() -> None:
+    # At last cut 40 click 5 is forgotten, so click 15 is a new event. Retraction 10 is remembered,
+    # 9 is not.
+    for retracted_at, expected in ((10, []), (9, [(40, "r", "click", 1.0, False, True)])):
+        events = read(act("click", 5), refund(retracted_at), show(12))
+        assert revisions(outcome_of(REFUNDABLE, events, Seal(40), act("click", 15))) == expected
 
 
 def test_rule_8_late_feedback_acts_at_the_next_cut_while_its_label_is_open() -> None:

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 import fastavro
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -167,6 +168,7 @@ REACHED = {
 }
 
 
+@pytest.mark.slow
 def test_worlds_reach_every_reason_counter_and_kind_of_revision() -> None:
     reached: set[str] = set()
 

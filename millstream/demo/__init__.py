@@ -1,0 +1,1 @@
+"""The demo: the whole loop on shipped real data, as it would run in production."""
