@@ -45,9 +45,7 @@ def store8(typing, to, at, value):  # type: ignore[no-untyped-def] # noqa: ARG00
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         struct = context.make_array(signature.args[0])(context, builder, args[0])
         pointer = builder.gep(struct.data, [args[1]])
-        builder.store(
-            args[2], builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1
-        )
+        builder.store(args[2], builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
         return context.get_dummy_value()
 
     return types.void(to, types.intp, types.uint64), codegen
@@ -220,9 +218,7 @@ def settle_labels(shown, pairs, cuts, heads, following, settle, withdrawn):  # t
     """Rule 4 at the samples' own cuts, for labels that hold more than one standing event."""
     for at in range(len(pairs)):
         sample, task = pairs[at] >> 1, pairs[at] & 1
-        shown[task][sample] = label_at(
-            cuts[at], heads[task][sample], following, settle, withdrawn
-        )
+        shown[task][sample] = label_at(cuts[at], heads[task][sample], following, settle, withdrawn)
 
 
 @njit(cache=True)

@@ -61,7 +61,7 @@ def main(source: Path, windows: Path, shards: int) -> dict[str, float]:
     events = clock("read", lambda: read_events(spec, source))
     requests = clock("requests", lambda: take_requests(events, spec))
     actions = clock("actions", lambda: take_actions(events, spec))
-    credits = clock("credit", lambda: credit(requests, actions, events, spec))
+    credits = clock("credit", lambda: credit(requests, actions, spec))
     labels = clock("label", lambda: label(requests, actions, credits, spec))
     records = clock("fold", lambda: fold(requests, actions, events, shards, spec))
     writer = Writer(windows, user_window_avro(spec))
@@ -180,7 +180,10 @@ class Labels:
 
 @dataclass(frozen=True)
 class Records:
-    """One record a user and window: its first request, H and R; `order` is (window, shard, user)."""
+    """One record a user and window: its first request, H and R.
+
+    `order` is (window, shard, user).
+    """
 
     user: Ints
     start_ms: Ints
@@ -195,7 +198,7 @@ def read_events(spec: Spec, source: Path) -> Events:
     tables = {name: _read(source / name) for name in spec.streams}
     shown, refunds = tables["exposure"], tables["refund"]
     feedback = pa.concat_tables([tables[name] for name in FEEDBACK])
-    lists = [chunk for chunk in shown["candidates"].chunks]
+    lists = shown["candidates"].chunks
     candidates = pa.Table.from_struct_array(pa.chunked_array([one.flatten() for one in lists]))
     sizes = np.concatenate([pc.list_value_length(one).fill_null(0) for one in lists])
     users = _together(shown["user_id"], feedback["user_id"], refunds["user_id"])
@@ -363,9 +366,7 @@ def _clicks(events: Events) -> int:
     return int(pc.sum(events.feedback["value"].is_null()).as_py())
 
 
-def _falls(
-    events: Events, key: Ints, slots: Array, time_ms: Ints, spec: Spec
-) -> tuple[Ints, Ints]:
+def _falls(events: Events, key: Ints, slots: Array, time_ms: Ints, spec: Spec) -> tuple[Ints, Ints]:
     """When each action's first retraction acts and at which cut; NEVER without one."""
     table, users = events.refunds, events.user[2]
     stream = _words(table["stream"])
@@ -389,7 +390,7 @@ def _cut_after(time_ms: Ints, spec: Spec) -> Ints:
     return -((maturity_ms - time_ms) // length_ms) * length_ms + maturity_ms
 
 
-def credit(requests: Requests, actions: Actions, events: Events, spec: Spec) -> Credits:
+def credit(requests: Requests, actions: Actions, spec: Spec) -> Credits:
     """Rules 1 and 2: clicks first, for purchases look at what was clicked."""
     samples, rows = len(requests.kept), len(actions.row)
     heads = (np.full(samples, -1, np.int32), np.full(samples, -1, np.int32))
@@ -408,9 +409,7 @@ def credit(requests: Requests, actions: Actions, events: Events, spec: Spec) -> 
     bounds = (actions.bounds, requests.bounds)
     for task, name in enumerate(TASKS):
         horizon_ms, longest_ms = spec.tasks[name].horizon_ms, spec.longest_horizon_ms
-        kernels.credit(
-            task, horizon_ms, longest_ms, bounds, acts, shows, requests.item, chains
-        )
+        kernels.credit(task, horizon_ms, longest_ms, bounds, acts, shows, requests.item, chains)
     return Credits(chains[2], chains[3], chains[4], heads, chains[1])
 
 
@@ -429,7 +428,12 @@ def label(requests: Requests, actions: Actions, credits: Credits, spec: Spec) ->
     chained = np.flatnonzero(placed & ((credits.following >= 0) | moves))
     pair = credits.sample * 2 + actions.task
     kernels.settle_labels(
-        shown, pair[chained], sealed_at[chained], credits.heads, credits.following, settle,
+        shown,
+        pair[chained],
+        sealed_at[chained],
+        credits.heads,
+        credits.following,
+        settle,
         withdrawn,
     )
     _, first = np.unique(pair[moves], return_index=True)
@@ -449,9 +453,7 @@ def _sealed(time_ms: Ints, spec: Spec) -> Ints:
     return time_ms // length_ms * length_ms + length_ms + spec.window.maturity_ms
 
 
-def fold(
-    requests: Requests, actions: Actions, events: Events, shards: int, spec: Spec
-) -> Records:
+def fold(requests: Requests, actions: Actions, events: Events, shards: int, spec: Spec) -> Records:
     """Rules 11 and 12: one record for each run of requests of one user and window."""
     length_ms = spec.window.length_ms
     start_ms = requests.time_ms // length_ms * length_ms
@@ -509,15 +511,19 @@ def write_users(
 ) -> None:
     """Encode and write the records, one file a window and shard."""
     given = _encoder(records, requests, actions, labels, events)
-    key = records.start_ms[records.order] * len(records.shard) + records.shard[
-        records.user[records.order]
-    ]
+    key = (
+        records.start_ms[records.order] * len(records.shard)
+        + records.shard[records.user[records.order]]
+    )
     bounds = np.append(np.flatnonzero(np.diff(key, prepend=key[0] - 1)), len(key))
     most = _bounds(records, requests)
     out = np.empty(int(max(np.add.reduceat(most[records.order], bounds[:-1]))) + 64, np.uint8)
     for begin, end in pairwise(bounds):
         group = records.order[begin:end]
-        start_ms, shard = int(records.start_ms[group[0]]), int(records.shard[records.user[group[0]]])
+        start_ms, shard = (
+            int(records.start_ms[group[0]]),
+            int(records.shard[records.user[group[0]]]),
+        )
         slices = (
             (out, kernels.put_records((group[at : at + SLICE_RECORDS], *given[0]), out, *given[1:]))
             for at in range(0, len(group), SLICE_RECORDS)
@@ -575,9 +581,7 @@ def _action_columns(actions: Actions, events: Events, spec: Spec) -> tuple[Any, 
 
 def _request_columns(requests: Requests, events: Events, spec: Spec) -> tuple[Any, ...]:
     shown, rows = events.shown, requests.row
-    places = [
-        _one_text(name) + 2 * _one_text(spec.domain_of(name)) for name in spec.scenarios
-    ]
+    places = [_one_text(name) + 2 * _one_text(spec.domain_of(name)) for name in spec.scenarios]
     query = _words(shown["query"])
     features = [_words(shown[name]) for name in REQUEST_IDS]
     return (

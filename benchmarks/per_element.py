@@ -244,9 +244,7 @@ def _place(
 
 
 def _is_clicked(sample: Sample, time_ms: int) -> bool:
-    return any(
-        click.fields["time_ms"] <= time_ms < click.falls_ms for click in sample.clicks
-    )
+    return any(click.fields["time_ms"] <= time_ms < click.falls_ms for click in sample.clicks)
 
 
 def _new_credit(event: Feedback, sample: Sample, tier: str, task: Task, spec: Spec) -> Credit:

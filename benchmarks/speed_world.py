@@ -264,9 +264,7 @@ class _Shop:
                 "time_ms": pa.array(acts.time_ms),
                 "item_id": self.item.take(pa.array(acts.item)),
                 "scenario": pa.array(SCENARIOS[place], mask=rng.random(rows) < 0.02),
-                "request_id": pc.if_else(
-                    pa.array(nameless), None, _ids("r", first + acts.request)
-                ),
+                "request_id": pc.if_else(pa.array(nameless), None, _ids("r", first + acts.request)),
                 "value": pa.array(value, mask=np.full(rows, prefix == "c")),
                 "category": self.category.take(pa.array(acts.item)),
             }

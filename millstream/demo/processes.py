@@ -1,5 +1,6 @@
 """The demo's processes: the pipeline and the learners, each as it would run in production."""
 
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,9 @@ from schemas.errors import UserError
 
 SHARDS = 4
 EPOCH_ROWS = 120_000
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""Three busy processes share two cores: threads of one would wait for those of another."""
+
 PATIENCE_S = 60.0
 """How long a process may take to commit and leave after SIGTERM."""
 
@@ -37,7 +41,8 @@ def commands(place: Place, mlflow: str) -> dict[str, list[str]]:
 @contextmanager
 def running(place: Place, mlflow: str) -> Iterator[Processes]:
     """Start all processes; on the way out ask those that still run to commit and leave."""
-    place.logs.mkdir(parents=True, exist_ok=True)
+    for folder in (place.logs, place.windows):
+        folder.mkdir(parents=True, exist_ok=True)
     started = {
         name: _start(command, place.logs / f"{name}.log")
         for name, command in commands(place, mlflow).items()
@@ -55,6 +60,7 @@ def _start(command: list[str], log: Path) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
+            env=os.environ | ONE_THREAD,
             start_new_session=True,
         )
 

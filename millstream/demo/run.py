@@ -14,7 +14,7 @@ from millstream.local_mlflow import local_mlflow
 from schemas.spec import Spec, load
 from schemas.windows import WindowStore
 
-POLL_S = 0.5
+POLL_S = 2.0
 
 
 def run(root: Path) -> str:
@@ -63,4 +63,4 @@ def _learned(place: Place, model: str) -> int:
     from learner.journal import Journal
 
     journal = Journal(place.learner_state(model) / "metrics.jsonl")
-    return sum(1 for _ in journal.since(0))
+    return max((entry.step + 1 for entry, _ in journal.since(0)), default=0)

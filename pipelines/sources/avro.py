@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
-import polars_avro
+import polars as pl
 import pyarrow as pa
 
 from pipelines.dead_letters import DeadLetter
-from pipelines.sources.avro_blocks import Block, Container, open_container
+from pipelines.sources.avro_blocks import MAGIC, Block, Container, mapped, open_container
 from pipelines.sources.raw import Range, RawRows, Rows, Unread, Wanted
 
 
@@ -27,25 +27,25 @@ class AvroFile:
         file = unread.file
         if unread.start >= max(1, file.size):
             return []
-        container = open_container(unread.path.read_bytes())
+        container = open_container(mapped(unread.path))
         if container is None:
             return [Range(file.stream, file.name, 0, max(1, file.size), 1, 0)]
         return list(_ranges(unread, container))
 
     def read(self, wanted: Wanted) -> RawRows:
         """The rows of the range's blocks; damaged stretches become dead letters."""
-        data = wanted.path.read_bytes()
+        data = mapped(wanted.path)
         container = open_container(data)
         if container is None:
-            reason = "truncated" if b"Obj\x01".startswith(data[:4]) else "unreadable_file"
-            return _merged(wanted.range, [], [DeadLetter(0, reason, None, data)])
+            reason = "truncated" if MAGIC.startswith(data[:4]) else "unreadable_file"
+            return _merged(wanted.range, [], [DeadLetter(0, reason, None, data[:])])
         blocks = container.blocks(wanted.range.start, wanted.range.stop)
         return _read(container, wanted.range, list(blocks))
 
 
 def _ranges(unread: Unread, container: Container) -> Iterator[Range]:
     """All blocks are looked at, for rows are numbered from the beginning of the file."""
-    blocks = list(container.blocks(len(container.header), len(container.data)))
+    blocks = list(container.blocks(container.first, len(container.data)))
     file = unread.file
     first = [0, *accumulate(block.rows for block in blocks)]
     at = next((at for at, block in enumerate(blocks) if block.start >= unread.start), len(blocks))
@@ -80,10 +80,9 @@ def _decode(container: Container, blocks: list[Block]) -> pa.Table | None:
     """The rows of sound blocks; None if they do not hold what they should."""
     if not blocks:
         return pa.table({})
-    bodies = (container.data[block.start : block.stop] for block in blocks)
     try:
-        frame = polars_avro.read_avro(io.BytesIO(b"".join([container.header, *bodies])))
-    except Exception:  # noqa: BLE001  the decoder's errors have no class in common
+        frame = pl.read_avro(io.BytesIO(container.uncompressed(blocks)))
+    except (Exception, pl.exceptions.PanicException):  # noqa: BLE001  each codec has its own
         return None
     table = frame.to_arrow()
     return table if len(table) == sum(block.rows for block in blocks) else None

@@ -3,17 +3,25 @@
 Avro 1.11 specification, "Object Container Files".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
-_MAGIC = b"Obj\x01"
+from pipelines.sources.avro_codecs import DECOMPRESS
+
+MAGIC = b"Obj\x01"
 _SYNC_BYTES = 16
+
+Bytes = bytes | mmap
+"""Content of a file, in memory or mapped."""
+
 _LONGEST_VARINT = 10
 
 
 @dataclass(frozen=True)
 class Block:
-    """The bytes `[start, stop)` of a container and the rows in them.
+    """The bytes `[start, stop)` of a container, its rows, and where they begin after two counts.
 
     With a `fault` they are no block: `truncated`, the file ends early, or `unreadable_file`.
     """
@@ -21,20 +29,33 @@ class Block:
     start: int
     stop: int
     rows: int
+    content: int
     fault: str | None = None
 
 
 @dataclass(frozen=True)
 class Container:
-    """A container file and its header, up to and with the first sync marker."""
+    """A container file; its first block begins at `first`, and `sync` ends every block."""
 
-    data: bytes
-    header: bytes
+    data: Bytes
+    metadata: Mapping[str, bytes]
+    sync: bytes
+    first: int
 
-    @property
-    def sync(self) -> bytes:
-        """The 16 bytes that end the header and every block."""
-        return self.header[-_SYNC_BYTES:]
+    def uncompressed(self, blocks: Iterable[Block]) -> bytes:
+        """A container of the same rows in blocks that are not compressed.
+
+        Raises whatever the codec raises for damaged content, KeyError for an unknown codec.
+        """
+        decompress = DECOMPRESS[self.metadata.get("avro.codec", b"null").decode()]
+        parts = [MAGIC, _encoded(1), _text(b"avro.schema"), _text(self.metadata["avro.schema"])]
+        parts += [_encoded(0), self.sync]
+        for block in blocks:
+            content = decompress(self.data[block.content : block.stop - _SYNC_BYTES])
+            if block.rows > len(content):
+                raise ValueError("more rows than bytes")
+            parts += [_encoded(block.rows), _text(content), self.sync]
+        return b"".join(parts)
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """The blocks from byte `start`, where one begins, up to `stop`."""
@@ -52,44 +73,72 @@ class Container:
             return None
         stop = place + size + _SYNC_BYTES
         sound = rows >= 0 and size >= 0 and self.data[stop - _SYNC_BYTES : stop] == self.sync
-        return Block(start, stop, rows) if sound else None
+        return Block(start, stop, rows, place) if sound else None
 
     def _damage(self, start: int) -> Block:
         """What lies before the end of the next block, or of the file."""
         found = self.data.find(self.sync, start)
         if found < 0:
-            return Block(start, len(self.data), 0, "truncated")
-        return Block(start, found + _SYNC_BYTES, 0, "unreadable_file")
+            return Block(start, len(self.data), 0, start, "truncated")
+        return Block(start, found + _SYNC_BYTES, 0, start, "unreadable_file")
 
 
-def open_container(data: bytes) -> Container | None:
+def mapped(path: Path) -> Bytes:
+    """The content of a file, of which only what is looked at will be read."""
+    with path.open("rb") as file:
+        return mmap(file.fileno(), 0, access=ACCESS_READ) if path.stat().st_size else b""
+
+
+def open_container(data: Bytes) -> Container | None:
     """The container in these bytes; None if they do not begin like one."""
-    if not data.startswith(_MAGIC):
+    if data[: len(MAGIC)] != MAGIC:
         return None
     try:
-        end = _metadata_end(data, len(_MAGIC)) + _SYNC_BYTES
+        metadata, end = _metadata(data, len(MAGIC))
     except ValueError:
         return None
-    return Container(data, data[:end]) if end <= len(data) else None
+    first = end + _SYNC_BYTES
+    return Container(data, metadata, data[end:first], first) if first <= len(data) else None
 
 
-def _metadata_end(data: bytes, place: int) -> int:
-    """Where the map of metadata ends. Raises ValueError if it does not."""
+def _metadata(data: Bytes, place: int) -> tuple[dict[str, bytes], int]:
+    """The map of metadata and where it ends. Raises ValueError if it does not."""
+    metadata: dict[str, bytes] = {}
     while True:
         entries, place = _varint(data, place)
         if entries == 0:
-            return place
+            return metadata, place
         if entries < 0:
             entries = -entries
             _, place = _varint(data, place)
-        for _ in range(2 * entries):
-            size, place = _varint(data, place)
-            if size < 0:
-                raise ValueError("a negative length")
-            place += size
+        for _ in range(entries):
+            key, place = _sized(data, place)
+            metadata[key.decode()], place = _sized(data, place)
 
 
-def _varint(data: bytes, place: int) -> tuple[int, int]:
+def _sized(data: Bytes, place: int) -> tuple[bytes, int]:
+    """Bytes that their number precedes, and where they end."""
+    size, place = _varint(data, place)
+    if not 0 <= size <= len(data) - place:
+        raise ValueError("a length that cannot be")
+    return data[place : place + size], place + size
+
+
+def _text(content: bytes) -> bytes:
+    return _encoded(len(content)) + content
+
+
+def _encoded(number: int) -> bytes:
+    """A number from 0 on as a zigzag-coded integer."""
+    number <<= 1
+    encoded = bytearray()
+    while number >= 0x80:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes([*encoded, number])
+
+
+def _varint(data: Bytes, place: int) -> tuple[int, int]:
     """A zigzag-coded integer and where it ends. Raises ValueError if it does not."""
     value = 0
     for shift, byte in enumerate(data[place : place + _LONGEST_VARINT]):

@@ -39,12 +39,6 @@ def learn(settings: LearnerSettings, **changes: object) -> Summary:
     return run(replace(settings, **changes))  # type: ignore[arg-type]
 
 
-def learn_single_threaded(settings: LearnerSettings) -> None:
-    """Run a learner in a process of its own."""
-    torch.set_num_threads(1)
-    run(settings)
-
-
 def newest(settings: LearnerSettings) -> Snapshot:
     """The newest checkpoint."""
     found = Checkpoints(settings.state / "checkpoints").newest()

@@ -261,7 +261,7 @@ def test_rows_without_any_declared_column_are_dead_letters(source: FilesSource) 
     assert read_all(source, file) == ([], [], ["missing_field"] * 3)
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate", "zstandard", "snappy"])
+@pytest.mark.parametrize("codec", ["null", "deflate", "zstandard", "snappy", "bzip2", "xz"])
 def test_avro_is_cut_at_blocks(source: FilesSource, codec: str) -> None:
     file = avro(source, "item/a.avro", codec)
     cut = ranges(source, file, 12)

@@ -4,6 +4,7 @@ A world makes some two hundred choices, and Hypothesis spends its time on drawin
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from hypothesis import strategies as st
@@ -18,9 +19,10 @@ def mostly(usual: Sequence[Choice], rare: Sequence[Choice]) -> st.SearchStrategy
     return st.sampled_from([*list(usual) * len(rare) * 19, *list(rare) * len(usual)])
 
 
-def few_or_many(one: st.SearchStrategy[Choice], most: int) -> st.SearchStrategy[list[Choice]]:
-    """Lists that often are half full; shrinks to an empty one."""
-    return st.lists(one, max_size=most) | st.lists(one, min_size=most // 2, max_size=most)
+def bursts(one: st.SearchStrategy[Choice], most: int) -> st.SearchStrategy[list[Choice]]:
+    """A list in up to so many bursts of none to four; longer than plain lists use to be."""
+    several = st.lists(st.lists(one, max_size=4), max_size=most)
+    return several.map(lambda drawn: list(chain.from_iterable(drawn)))
 
 
 def durations(length_ms: int, windows: int) -> st.SearchStrategy[int]:

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from schemas.spec import Feature, Spec
-from tests.worlds.choices import ages, few_or_many, mostly, regrets, times
+from tests.worlds.choices import ages, bursts, mostly, regrets, times
 from tests.worlds.specs import FEEDBACK
 
 Fields = dict[str, Any]
@@ -37,8 +37,8 @@ def event_sets(spec: Spec) -> st.SearchStrategy[list[Drawn]]:
     return st.builds(
         _linked,
         st.lists(exposures(spec), min_size=1, max_size=6),
-        few_or_many(st.tuples(link, feedback(spec)), 16),
-        few_or_many(st.tuples(link, retractions(spec)), 8),
+        bursts(st.tuples(link, feedback(spec)), 8),
+        bursts(st.tuples(link, retractions(spec)), 3),
         st.lists(items(spec), max_size=1),
         st.lists(st.tuples(link, copies(spec)), max_size=3),
     )
