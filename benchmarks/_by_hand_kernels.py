@@ -147,7 +147,9 @@ def find(item, begin, end, items):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def credit(task, horizon, longest, bounds, actions, requests, items, chains):  # type: ignore[no-untyped-def]
+def credit(  # type: ignore[no-untyped-def] # noqa: C901
+    task, horizon, longest, bounds, actions, requests, items, chains
+):
     """Rules 1 and 2 for all events of one task, user by user; chains hold them by sample.
 
     A chain begins at `heads[task][sample]` and goes backwards in time.

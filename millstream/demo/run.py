@@ -1,5 +1,6 @@
 """The demo from start to end: replay, run, watch, report."""
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from millstream.demo.place import MODELS, Place, shipped_data
 from millstream.demo.report import report
 from millstream.local_mlflow import local_mlflow
 from schemas.spec import Spec, load
-from schemas.windows import WindowStore
+from schemas.windows.names import MANIFEST
 
 POLL_S = 2.0
 
@@ -54,13 +55,13 @@ def _watch(started: processes.Processes, place: Place, total: int) -> None:
 
 
 def _done(place: Place) -> Mapping[str, int]:
-    sealed = len(WindowStore(place.windows).windows()) if place.windows.exists() else 0
+    sealed = sum(1 for _ in place.windows.glob(f"*/{MANIFEST}"))
     learned = {f"{model} learned": _learned(place, model) for model in MODELS}
     return {"windows sealed": sealed, **learned}
 
 
 def _learned(place: Place, model: str) -> int:
-    from learner.journal import Journal
-
-    journal = Journal(place.learner_state(model) / "metrics.jsonl")
-    return max((entry.step + 1 for entry, _ in journal.since(0)), default=0)
+    """How many windows the learner has scored: the step of its journal's last whole line."""
+    journal = place.learner_state(model) / "metrics.jsonl"
+    lines = journal.read_bytes().rpartition(b"\n")[0] if journal.exists() else b""
+    return json.loads(lines.rpartition(b"\n")[2])["step"] + 1 if lines else 0

@@ -3,7 +3,6 @@
 A block that cannot be read costs only itself: reading goes on after the next sync marker.
 """
 
-import io
 from collections.abc import Iterator
 from itertools import accumulate
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from pipelines.dead_letters import DeadLetter
 from pipelines.sources.avro_blocks import MAGIC, Block, Container, mapped, open_container
+from pipelines.sources.avro_decode import Columns, decode
 from pipelines.sources.raw import Range, RawRows, Rows, Unread, Wanted
 
 
@@ -40,7 +40,7 @@ class AvroFile:
             reason = "truncated" if MAGIC.startswith(data[:4]) else "unreadable_file"
             return _merged(wanted.range, [], [DeadLetter(0, reason, None, data[:])])
         blocks = container.blocks(wanted.range.start, wanted.range.stop)
-        return _read(container, wanted.range, list(blocks))
+        return _read(container, wanted, list(blocks))
 
 
 def _ranges(unread: Unread, container: Container) -> Iterator[Range]:
@@ -59,32 +59,31 @@ def _ranges(unread: Unread, container: Container) -> Iterator[Range]:
         at = end
 
 
-def _read(container: Container, wanted: Range, blocks: list[Block]) -> RawRows:
-    first = list(accumulate((block.rows for block in blocks), initial=wanted.first_position))
+def _read(container: Container, wanted: Wanted, blocks: list[Block]) -> RawRows:
+    first = list(accumulate((block.rows for block in blocks), initial=wanted.range.first_position))
     good = [block for block in blocks if block.fault is None]
-    table = _decode(container, good) if len(good) == len(blocks) else None
+    table = _decode(container, good, wanted.columns) if len(good) == len(blocks) else None
     if table is not None:
-        return _merged(wanted, [Rows(table, np.arange(first[0], first[-1]))], [])
+        return _merged(wanted.range, [Rows(table, np.arange(first[0], first[-1]))], [])
     parts, letters = [], []
     for block, row in zip(blocks, first, strict=False):
-        part = _decode(container, [block]) if block.fault is None else None
+        part = _decode(container, [block], wanted.columns) if block.fault is None else None
         if part is None:
             raw = container.data[block.start : block.stop]
             letters.append(DeadLetter(row, block.fault or "unreadable_file", None, raw))
         else:
             parts.append(Rows(part, np.arange(row, row + block.rows)))
-    return _merged(wanted, parts, letters)
+    return _merged(wanted.range, parts, letters)
 
 
-def _decode(container: Container, blocks: list[Block]) -> pa.Table | None:
+def _decode(container: Container, blocks: list[Block], columns: Columns) -> pa.Table | None:
     """The rows of sound blocks; None if they do not hold what they should."""
     if not blocks:
         return pa.table({})
     try:
-        frame = pl.read_avro(io.BytesIO(container.uncompressed(blocks)))
+        table = decode(container.uncompressed(blocks), container.schema, columns)
     except (Exception, pl.exceptions.PanicException):  # noqa: BLE001  each codec has its own
         return None
-    table = frame.to_arrow()
     return table if len(table) == sum(block.rows for block in blocks) else None
 
 

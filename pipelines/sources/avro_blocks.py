@@ -3,10 +3,12 @@
 Avro 1.11 specification, "Object Container Files".
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+from typing import Any
 
 from pipelines.sources.avro_codecs import DECOMPRESS
 
@@ -41,6 +43,11 @@ class Container:
     metadata: Mapping[str, bytes]
     sync: bytes
     first: int
+
+    @property
+    def schema(self) -> Any:
+        """The schema of the rows, from JSON. Raises KeyError or ValueError if there is none."""
+        return json.loads(self.metadata["avro.schema"])
 
     def uncompressed(self, blocks: Iterable[Block]) -> bytes:
         """A container of the same rows in blocks that are not compressed.

@@ -273,6 +273,25 @@ def test_avro_is_cut_at_blocks(source: FilesSource, codec: str) -> None:
     assert source.ranges(file, cut[1].start, 12) == cut[1:]
 
 
+def test_avro_with_types_that_no_event_has_is_read_all_the_same(source: FilesSource) -> None:
+    fields = [
+        {"name": "item_id", "type": ["string", "null"]},
+        {"name": "time_ms", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "color", "type": {"type": "enum", "name": "colors", "symbols": ["red", "blue"]}},
+        {"name": "tags", "type": ["null", {"type": "array", "items": ["null", "string"]}]},
+    ]
+    row = {"item_id": "a", "time_ms": 7_999, "color": "blue", "tags": ["x"], "more": {"k": 1}}
+    odd = {"name": "more", "type": {"type": "map", "values": ["int", "string"]}}
+    for name, extra in (("plain", []), ("odd", [odd])):
+        schema = {"type": "record", "name": "item", "fields": [*fields, *extra]}
+        with (source.root / f"item/{name}.avro").open("wb") as file:
+            fastavro.writer(file, fastavro.parse_schema(schema), [row])
+        [checked] = read(source, SourceFile("item", f"item/{name}.avro", 1))
+        assert checked.events.select(["item_id", "time_ms", "color", "tags"]).to_pylist() == [
+            {"item_id": "a", "time_ms": 7, "color": "blue", "tags": ["x"]}
+        ]
+
+
 def test_a_damaged_avro_block_costs_only_itself(source: FilesSource) -> None:
     file = avro(source, "item/a.avro")
     [_, second, *rest] = ranges(source, file, 1)

@@ -179,3 +179,15 @@ def test_what_an_unknown_field_holds_must_be_json_all_the_same(
     sound = json.dumps(ITEM).encode()
     found = judged("item", *[sound] * 40, line, *[sound] * 40).dead_letters["reason"].to_pylist()
     assert found == ([] if reason is None else [reason])
+
+
+@pytest.mark.parametrize("places", [[0, 0], [0, 1, 1], [1, 0, 1], [2, 1, 0, 2]])
+def test_a_position_held_twice_refuses_its_own_list_only(places: list[int]) -> None:
+    twice = listing(*({"item_id": str(at), "position": at} for at in places))
+    once = [
+        listing(*({"item_id": str(at), "position": at} for at in order))
+        for order in ([0, 1], [1, 2], [2, 0], [0])
+    ]
+    checked = judged("exposure", *once, twice, *once)
+    assert checked.counts == {"read": 9, "accepted": 8, "bad_position": 1}
+    assert checked.dead_letters["raw"].to_pylist() == [twice]
