@@ -51,6 +51,7 @@ def test_an_event_further_ahead_than_the_clock_allows_is_future() -> None:
         (refund(1, stream="show"), "unknown_stream"),
         (act("buy", 1), "missing_value"),
         (act("buy", 1, value=math.inf), "missing_value"),
+        (act("click", 1, value=math.nan), "bad_number"),
         (show(1, items=[]), "no_candidates"),
         (show(1, items=[candidate("a", 0), candidate("b", 0)]), "bad_position"),
         (show(1, items=[candidate("a", 0), candidate("a", 0)]), "bad_position"),
@@ -84,6 +85,9 @@ def test_a_repeated_item_keeps_its_exposed_occurrence_at_the_lowest_position() -
     candidates = outcome.windows[0].users[0]["requests"][0]["candidates"]
     assert (candidates["item_id"], candidates["position"]) == (["a"], [2])
     assert outcome.counters["repeated_item"] == 3
+    # A copy of the request that does not live counts as a duplicate and nothing else.
+    twice = outcome_of(product(), read(show(1, items=items), show(2, items=items)))
+    assert twice.counters == {"accepted/show": 1, "duplicate": 1, "repeated_item": 3}
 
 
 def test_of_equal_identities_the_earliest_lives_and_the_others_are_duplicates() -> None:

@@ -1,4 +1,4 @@
-"""A seeded world of some thousand events with everything that goes wrong, for whole-driver tests."""
+"""A seeded world of some thousand events in which much goes wrong, for whole-driver tests."""
 
 import json
 import random

@@ -154,7 +154,7 @@ def has_revision(**wanted: object) -> Callable[[Outcome], bool]:
 COUNTERS = ("duplicate", "repeated_item", "closed", "no_sample/", "before_request/")
 LATE = ("late/click", "late/buy", "late/refund", "late/shelf")
 REASONS = (
-    *("future", "bad_time", "unknown_scenario", "unknown_stream", "missing_value"),
+    *("future", "bad_time", "unknown_scenario", "unknown_stream", "missing_value", "bad_number"),
     *("no_candidates", "bad_position", "late", "unmatched"),
 )
 REACHED = {
