@@ -2,7 +2,10 @@
 
 import json
 import os
+import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -90,11 +93,29 @@ def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path) -> N
         write_shard(tmp_path / "occupied", 0, users_table(window_rows(3)), SPEC)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder_is_told_in_a_sentence(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(StoreError, match="Permission denied"):
-        write_shard(tmp_path, 0, users_table(window_rows(3)), SPEC)
+@contextmanager
+def folder_of_somebody_without_rights() -> Iterator[Path]:
+    """A read-only folder, entered as a user who is not root."""
+    nobody, me = 65534, os.geteuid()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o500)
+        if me == 0:
+            os.chown(folder, nobody, nobody)
+            os.seteuid(nobody)
+        try:
+            yield folder
+        finally:
+            os.seteuid(me)
+            folder.chmod(0o700)
+
+
+def test_a_read_only_folder_is_told_in_a_sentence() -> None:
+    with (
+        folder_of_somebody_without_rights() as folder,
+        pytest.raises(StoreError, match="Permission denied"),
+    ):
+        write_shard(folder, 0, users_table(window_rows(3)), SPEC)
 
 
 def test_a_folder_without_a_manifest_does_not_exist(tmp_path: Path) -> None:
