@@ -102,6 +102,8 @@ class Daemon:
             self.loop.register()
 
     def _consume_sealed(self) -> None:
+        if self.settings.mode == "follow" and not self.settings.windows.exists():
+            return
         sealed = self.store.windows()
         refuse_earlier(self.trainer.progress, sealed)
         for manifest in Feed.after(self.trainer.progress.cursor, sealed):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from schemas.windows import WindowStore
 from tests.oracle import Event, Outcome, Read, SealAll
 from tests.oracle import run as run_oracle
 from tests.pipeline.small_world import Events, small_spec, small_world, write_json_lines
+from tests.pipeline.test_kill import command, prepare
 
 FAR_MS = 10**13
 
@@ -181,3 +183,15 @@ def test_an_empty_source_is_a_readable_error(tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     with pytest.raises(UserError, match="expected a folder for each stream"):
         run(settings(tmp_path))
+
+
+def test_a_window_folder_that_cannot_be_written_is_told_in_one_paragraph(tmp_path: Path) -> None:
+    prepare(tmp_path / "world")
+    (tmp_path / "world" / "windows").write_text("a file stands here")
+    ended = subprocess.run(
+        command(), cwd=tmp_path / "world", capture_output=True, text=True, check=False
+    )
+    complaint = [line for line in ended.stderr.splitlines() if line.startswith("millstream: ")]
+    assert ended.returncode == 1
+    assert "Not a directory" in complaint[0]
+    assert "Traceback" not in ended.stderr

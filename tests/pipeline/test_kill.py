@@ -14,7 +14,7 @@ from schemas.windows import WindowStore
 from tests.pipeline.small_world import SPEC_TOML, small_world, write_json_lines
 
 
-def command(folder: Path) -> list[str]:
+def command() -> list[str]:
     """The pipeline as a user runs it, in short epochs."""
     paths = ["--source", "events", "--windows", "windows", "--state", "state"]
     size = ["--shards", "2", "--epoch-rows", "150", "--final"]
@@ -30,7 +30,7 @@ def prepare(folder: Path) -> None:
 def run_killed(folder: Path, moment_s: float) -> bool:
     """Run and kill after a moment; whether it had ended by then."""
     process = subprocess.Popen(
-        command(folder),
+        command(),
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -86,7 +86,7 @@ def run_epoch(epoch: Epoch, shards_with_state: list[int], scratch: Path) -> Repo
     told_in = scratch / f"{epoch.plan.epoch:06d}.report"
     nothing = packets.encode({})
     options = PipelineOptions(["--direct_num_workers=1"])
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails is raised
     with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
         ranges = pipeline | "Planned ranges" >> beam.Create(list(epoch.plan.ranges))
         read, told = ranges | "Read and validate" >> ReadAndValidate(epoch.read)
