@@ -572,11 +572,15 @@ def _action_columns(actions: Actions, events: Events, spec: Spec) -> tuple[Any, 
     place = np.where(actions.place < 0, len(places), actions.place)
     return (
         kernels.put_times(actions.time_ms),
-        kernels.put_column(*kernels.put_longs(items, False), actions.item),
-        kernels.put_column(*kernels.put_longs(_hashes(TASKS), False), actions.task),
-        kernels.put_column(*kernels.put_longs(places, True), place),
-        kernels.put_column(*_optional(category), category[actions.row]),
+        _column(kernels.put_longs(items, False), actions.item),
+        _column(kernels.put_longs(_hashes(TASKS), False), actions.task),
+        _column(kernels.put_longs(places, True), place),
+        _column(_optional(category), category[actions.row]),
     )
+
+
+def _column(words: tuple[Bytes, Ints], codes: Array) -> Any:
+    return kernels.put_column(words[0], words[1], codes)
 
 
 def _request_columns(requests: Requests, events: Events, spec: Spec) -> tuple[Any, ...]:

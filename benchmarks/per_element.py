@@ -182,8 +182,8 @@ def _feedback(
     for refund in _earliest(by_stream["refund"], "stream", "event_id"):
         event = found.get((refund["stream"], refund["event_id"]))
         if event and event.fields["time_ms"] <= refund["time_ms"] + spec.memory_ms:
-            event.falls_ms = max(event.fields["time_ms"], refund["time_ms"])
-            event.falls_cut = spec.window.cut_at_or_after(event.falls_ms)
+            falls_ms = max(event.fields["time_ms"], refund["time_ms"])
+            event.falls_ms, event.falls_cut = falls_ms, spec.window.cut_at_or_after(falls_ms)
     return sorted(
         found.values(), key=lambda one: (one.fields["time_ms"], one.stream, one.fields["event_id"])
     )

@@ -17,6 +17,8 @@ LAST_MS = 3 * 86_400_000
 
 RESAMPLES = 2000
 BASELINE = "baseline_item_ctr"
+TASKS = ("click", "long_view")
+METRICS = ("auc", "gauc")
 
 Scores = Mapping[int, tuple[float, float]]
 """By window: a metric and how many samples it is of."""
@@ -48,16 +50,16 @@ def _refused(place: Place) -> str:
 
 
 def _quality(place: Place) -> str:
-    """GAUC over the last three days, each window scored before it was trained on."""
-    lines = ["prequential GAUC, last 3 days    click                 long view"]
-    for name, (state, prefix) in _scorers(place).items():
-        shown = [_interval(_scores(state, f"{prefix}{task}/all")) for task in _TASKS]
-        lines.append(f"{name:<28}{shown[0]:>22}{shown[1]:>22}")
-    lines.append("(95% interval by resampling windows)")
+    """Quality over the last three days, each window scored before it was trained on."""
+    lines = ["last 3 days, each window scored before it was trained on (95% interval over windows)"]
+    for task in TASKS:
+        lines.append(f"{task:<16}{'AUC':>26}{'GAUC within windows':>28}")
+        for name, (state, prefix) in _scorers(place).items():
+            auc, gauc = (
+                _interval(_scores(state, f"{prefix}{task}/all", metric)) for metric in METRICS
+            )
+            lines.append(f"  {name:<15}{auc:>25}{gauc:>28}")
     return "\n".join(lines)
-
-
-_TASKS = ("click", "long_view")
 
 
 def _scorers(place: Place) -> dict[str, tuple[Path, str]]:
@@ -66,18 +68,18 @@ def _scorers(place: Place) -> dict[str, tuple[Path, str]]:
     return {**learners, "item CTR so far": (first, f"{BASELINE}/")}
 
 
-def _scores(state: Path, name: str) -> Scores:
+def _scores(state: Path, name: str, metric: str) -> Scores:
     entries = [entry for entry, _ in Journal(state / "metrics.jsonl").since(0)]
     newest = max((entry.time_ms for entry in entries), default=0)
     return {
-        entry.window_start_ms: _score(entry, name)
+        entry.window_start_ms: _score(entry, name, metric)
         for entry in entries
-        if entry.time_ms > newest - LAST_MS and f"{name}/gauc" in entry.metrics
+        if entry.time_ms > newest - LAST_MS and f"{name}/{metric}" in entry.metrics
     }
 
 
-def _score(entry: Entry, name: str) -> tuple[float, float]:
-    return entry.metrics[f"{name}/gauc"], entry.metrics[f"{name}/samples"]
+def _score(entry: Entry, name: str, metric: str) -> tuple[float, float]:
+    return entry.metrics[f"{name}/{metric}"], entry.metrics[f"{name}/samples"]
 
 
 def _interval(scores: Scores) -> str:
