@@ -27,18 +27,19 @@ class EventsToWindows(beam.PTransform[Any, Any]):
     """Events → sealed windows; gives the reports of all stages.
 
     `keyed` makes the transform that runs a step over every shard and keeps its state: it is all
-    that differs between drivers. Unexposed expansion belongs to the first step; the steps by
-    item and by semantic cell stand between the two steps by user.
+    that differs between drivers. It is told whether its input must be grouped by shard: that of
+    the second step is one packet a shard already. Unexposed expansion belongs to the first step;
+    the steps by item and by semantic cell stand between the two steps by user.
     """
 
     spec: Spec
-    keyed: Callable[[Step], beam.PTransform[Any, Any]]
+    keyed: Callable[[Step, bool], beam.PTransform[Any, Any]]
     write: beam.PTransform[Any, Any]
 
     def expand(self, events: Any) -> Any:
-        attributed = events | "Attribute by user" >> self.keyed(AttributeStep(self.spec))
+        attributed = events | "Attribute by user" >> self.keyed(AttributeStep(self.spec), True)
         told = attributed | "Tell" >> beam.Map(_report).with_output_types(Report)
-        records = attributed | "Aggregate by user" >> self.keyed(AggregateStep(self.spec))
+        records = attributed | "Aggregate by user" >> self.keyed(AggregateStep(self.spec), False)
         sealed = records | "Write windows" >> self.write
         return (told, sealed) | "All reports" >> beam.Flatten()
 

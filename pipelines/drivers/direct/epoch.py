@@ -47,9 +47,9 @@ class Epoch:
         )
         return read.by_shard, Report.of(read.counts, read.dead_letters, read.newest_ms)
 
-    def keyed(self, step: Step) -> "KeyedStep":
+    def keyed(self, step: Step, group: bool) -> "KeyedStep":
         """The direct form of a keyed step: state in files named by epoch."""
-        return KeyedStep(step, self)
+        return KeyedStep(step, self, group)
 
 
 @dataclass
@@ -58,9 +58,12 @@ class KeyedStep(beam.PTransform[Any, Any]):
 
     step: Step
     epoch: Epoch
+    group: bool
 
     def expand(self, inputs: Any) -> Any:
-        grouped = inputs | "Group by shard" >> beam.GroupByKey()
+        alone = beam.MapTuple(lambda shard, data: (shard, [data]))
+        gather = beam.GroupByKey() if self.group else alone
+        grouped = inputs | "By shard" >> gather
         advance = beam.ParDo(_Advance(self.step, self.epoch))
         return grouped | "Advance" >> advance.with_output_types(Packet)
 
