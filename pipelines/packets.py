@@ -8,10 +8,21 @@ without a copy, from memory or from a mapped file.
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
 _ALIGNMENT = 64
+
+
+class Carrier(Protocol):
+    """How packets travel between stages; `encode` and `decode` make one that crosses machines."""
+
+    def pack(self, tables: Mapping[str, pa.Table]) -> bytes:
+        """The tables, or where they are to be had."""
+
+    def unpack(self, data: bytes) -> dict[str, pa.Table]:
+        """What `pack` was given; asked for once at most."""
 
 
 def encode(tables: Mapping[str, pa.Table]) -> bytes:

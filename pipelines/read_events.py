@@ -1,4 +1,4 @@
-"""From a range of a file to packets of validated events, one for each shard."""
+"""From a range of a file to tables of validated events, one for each shard."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipelines import packets
 from pipelines.sources.raw import RawRows
+from pipelines.steps.step import Tables
 from pipelines.validate import validate
 from schemas.hashing import hash_strings, shard_of
 from schemas.spec import Spec
@@ -26,7 +26,7 @@ TABLE_OF_KIND = {
 class ReadEvents:
     """What one range gave: events by shard, dead letters, counts, the newest event time."""
 
-    by_shard: list[tuple[int, bytes]]
+    by_shard: list[tuple[int, Tables]]
     dead_letters: pa.Table
     counts: Counter[str]
     newest_ms: int | None
@@ -46,7 +46,7 @@ def read_events(
     return ReadEvents(by_shard, checked.dead_letters, +counts, newest_ms)
 
 
-def _split(spec: Spec, stream: str, events: pa.Table, shards: int) -> Iterator[tuple[int, bytes]]:
+def _split(spec: Spec, stream: str, events: pa.Table, shards: int) -> Iterator[tuple[int, Tables]]:
     name = TABLE_OF_KIND.get(spec.streams[stream].kind)
     if name is None or not events.num_rows:
         return
@@ -56,7 +56,7 @@ def _split(spec: Spec, stream: str, events: pa.Table, shards: int) -> Iterator[t
     bounds = np.searchsorted(shard[order], np.arange(shards + 1))
     for one in np.flatnonzero(np.diff(bounds)):
         part = events.slice(bounds[one], bounds[one + 1] - bounds[one])
-        yield int(one), packets.encode({name: part})
+        yield int(one), {name: part}
 
 
 def _named(events: pa.Table, stream: str) -> pa.Table:

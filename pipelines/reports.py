@@ -30,9 +30,9 @@ class Report:
 
     @classmethod
     def of_outputs(cls, outputs: Tables) -> "Report":
-        """A report out of a step's `counts` and `dead_letters`."""
-        rows = outputs["counts"].to_pylist()
-        letters = outputs["dead_letters"]
+        """A report out of a step's `counts` and `dead_letters`, where it has such."""
+        rows = outputs["counts"].to_pylist() if "counts" in outputs else []
+        letters = outputs.get("dead_letters", DEAD_LETTER_SCHEMA.empty_table())
         counts = Counter({row["name"]: row["count"] for row in rows})
         streams, reasons = letters["stream"].to_pylist(), letters["reason"].to_pylist()
         for stream, reason in zip(streams, reasons, strict=True):

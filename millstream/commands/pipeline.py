@@ -29,7 +29,7 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--shards", type=int, default=16, help="shards of users (%(default)s)")
     parser.add_argument(
-        "--epoch-rows", type=int, default=250_000, help="rows read at once (%(default)s)"
+        "--epoch-rows", type=int, default=600_000, help="rows read at once (%(default)s)"
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--once", action="store_true", help="read what is there and stop (default)")

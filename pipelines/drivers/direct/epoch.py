@@ -1,4 +1,4 @@
-"""One epoch as a bounded Beam pipeline on the DirectRunner."""
+"""Epochs as bounded Beam pipelines on the DirectRunner: one graph, run once an epoch."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -9,104 +9,153 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
 from pipelines import packets
+from pipelines.drivers.direct.in_process import InProcess, Shelf
 from pipelines.drivers.direct.journal import Plan
 from pipelines.drivers.direct.state_store import StateStore
-from pipelines.durable import write_whole
-from pipelines.graph import EventsToWindows, Packet, ReadAndValidate, WriteWindows
+from pipelines.graph import (
+    REPORT,
+    EventsToWindows,
+    Packet,
+    ReadAndValidate,
+    WriteWindows,
+    packets_and_reports,
+)
 from pipelines.read_events import read_events
 from pipelines.reports import Report, add_up
 from pipelines.sinks import WindowSink
 from pipelines.sources.files import FilesSource
 from pipelines.sources.raw import Range
-from pipelines.steps.step import Step
+from pipelines.steps.step import Step, Tables
 from schemas.spec import Spec
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """All that an epoch's stages need to know; it travels to them by pickle."""
+    """What is to be done now: a plan, where windows go, and the shards whose cut has come."""
 
-    spec: Spec
     plan: Plan
-    source: FilesSource
-    store: StateStore
     sink: WindowSink
-    shards: int
+    ticks: list[int]
 
-    def read(self, range_: Range) -> tuple[list[Packet], Report]:
+
+class EpochRunner:
+    """Runs planned epochs, one at a time, on a graph that is built once.
+
+    Building the graph and translating it costs more than running it on a small epoch.
+    """
+
+    def __init__(self, spec: Spec, source: FilesSource, store: StateStore, shards: int) -> None:
+        self._stages = _Stages(spec, source, store, shards)
+        self._options = PipelineOptions(["--direct_num_workers=1", "--experiments=beam_fn_api"])
+        pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
+        _build(pipeline, spec, self._stages)
+        here = EmbeddedPythonEnvironment.default()
+        self._graph = pipeline.to_runner_api(default_environment=here)
+
+    def run(self, epoch: Epoch) -> Report:
+        """Run one epoch and give what its stages reported.
+
+        Raises whatever a stage raised; then nothing of the epoch counts until it is run again.
+        """
+        self._stages.begin(epoch)
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails is raised
+        FnApiRunner().run_via_runner_api(self._graph, self._options)
+        return add_up(self._stages.reports)
+
+
+def _build(pipeline: beam.Pipeline, spec: Spec, stages: "_Stages") -> None:
+    begun = pipeline | "Epoch" >> beam.Create([None])
+    ranges = begun | "Planned ranges" >> beam.FlatMap(stages.ranges)
+    read, told = ranges | "Read and validate" >> ReadAndValidate(stages.read, stages.shelf)
+    ticked = begun | "Shards whose cut has come" >> beam.FlatMap(stages.ticks).with_output_types(
+        Packet
+    )
+    events = (read, ticked) | "Events and ticks" >> beam.Flatten()
+    write = WriteWindows(stages.write, stages.seal, stages.shelf)
+    reports = events | "Events to windows" >> EventsToWindows(spec, stages.keyed, write)
+    _ = (told, reports) | "Every report" >> beam.Flatten() | "Keep" >> beam.Map(stages.keep)
+
+
+class _Stages(InProcess):
+    """What the graph's stages do for the epoch at hand."""
+
+    def __init__(self, spec: Spec, source: FilesSource, store: StateStore, shards: int) -> None:
+        super().__init__()
+        self.spec, self.source, self.store, self.shards = spec, source, store, shards
+        self.shelf = Shelf()
+        self.reports: list[Report] = []
+        self.epoch: Epoch
+
+    def begin(self, epoch: Epoch) -> None:
+        """Forget the epoch before."""
+        self.epoch, self.reports = epoch, []
+        self.shelf.clear()
+
+    def ranges(self, _: None) -> Iterable[Range]:
+        """What the epoch reads."""
+        return self.epoch.plan.ranges
+
+    def ticks(self, _: None) -> Iterator[Packet]:
+        """Shards that must advance though nothing may have been read for them."""
+        for shard in self.epoch.ticks:
+            yield shard, self.shelf.pack({})
+
+    def read(self, range_: Range) -> tuple[list[tuple[int, Tables]], Report]:
         """Read and validate one range."""
-        read = read_events(
-            self.spec,
-            range_.stream,
-            range_.name,
-            self.source.read_range(range_),
-            self.plan.now_ms,
-            self.shards,
-        )
+        now_ms, raw = self.epoch.plan.now_ms, self.source.read_range(range_)
+        read = read_events(self.spec, range_.stream, range_.name, raw, now_ms, self.shards)
         return read.by_shard, Report.of(read.counts, read.dead_letters, read.newest_ms)
 
-    def keyed(self, step: Step, group: bool) -> "KeyedStep":
+    def keyed(self, step: Step, group: bool) -> "_KeyedStep":
         """The direct form of a keyed step: state in files named by epoch."""
-        return KeyedStep(step, self, group)
+        return _KeyedStep(step, self, group)
+
+    def advance(self, step: Step, shard: int, inputs: Iterable[bytes]) -> Tables:
+        """Advance one shard, once, from its state before this epoch; gives the outputs."""
+        plan, name = self.epoch.plan, step.name
+        events = packets.merge(self.shelf.unpack(data) for data in inputs)
+        before = self.store.load(name, shard, plan.epoch)
+        state, outputs = step.advance(before, events, plan.cut)
+        self.store.save(name, shard, plan.epoch, dict(state))
+        return outputs
+
+    def write(self, shard: int, records: Tables) -> Iterable[tuple[int, Any]]:
+        """See `WindowSink.write`."""
+        return self.epoch.sink.write(shard, records)
+
+    def seal(self, start_ms: int, entries: Iterable[Any]) -> Report:
+        """See `WindowSink.seal`."""
+        return self.epoch.sink.seal(start_ms, entries)
+
+    def keep(self, report: Report) -> None:
+        """Take in what a stage reports."""
+        self.reports.append(report)
 
 
 @dataclass
-class KeyedStep(beam.PTransform[Any, Any]):
-    """Advance every shard that has input, once, from the state before this epoch."""
+class _KeyedStep(beam.PTransform[Any, Any]):
+    """Advance every shard that has input."""
 
     step: Step
-    epoch: Epoch
+    stages: _Stages
     group: bool
 
     def expand(self, inputs: Any) -> Any:
         alone = beam.MapTuple(lambda shard, data: (shard, [data]))
         gather = beam.GroupByKey() if self.group else alone
         grouped = inputs | "By shard" >> gather
-        advance = beam.ParDo(_Advance(self.step, self.epoch))
-        return grouped | "Advance" >> advance.with_output_types(Packet)
+        return packets_and_reports(grouped, beam.ParDo(_Advance(self.step, self.stages)))
 
 
 class _Advance(beam.DoFn):
-    def __init__(self, step: Step, epoch: Epoch) -> None:
-        self.step, self.epoch = step, epoch
+    def __init__(self, step: Step, stages: _Stages) -> None:
+        self.step, self.stages = step, stages
 
-    def process(self, element: Any) -> Iterator[Packet]:
+    def process(self, element: Any) -> Iterator[Any]:
         shard, inputs = element
-        store, plan, name = self.epoch.store, self.epoch.plan, self.step.name
-        events = packets.merge(packets.decode(data) for data in inputs)
-        state, outputs = self.step.advance(store.load(name, shard, plan.epoch), events, plan.cut)
-        store.save(name, shard, plan.epoch, dict(state))
-        yield shard, packets.encode(outputs)
-
-
-def run_epoch(epoch: Epoch, shards_with_state: list[int], scratch: Path) -> Report:
-    """Run one planned epoch and give what its stages reported.
-
-    Raises whatever a stage raised; then nothing of the epoch counts until it is run again.
-    """
-    told_in = scratch / f"{epoch.plan.epoch:06d}.report"
-    nothing = packets.encode({})
-    options = PipelineOptions(["--direct_num_workers=1"])
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails is raised
-    with beam.Pipeline(runner=FnApiRunner(), options=options) as pipeline:
-        ranges = pipeline | "Planned ranges" >> beam.Create(list(epoch.plan.ranges))
-        read, told = ranges | "Read and validate" >> ReadAndValidate(epoch.read)
-        ticks = [(shard, nothing) for shard in shards_with_state]
-        ticked = pipeline | "Shards with state" >> beam.Create(ticks).with_output_types(Packet)
-        events = (read, ticked) | "Events and ticks" >> beam.Flatten()
-        write = WriteWindows(epoch.sink.write, epoch.sink.seal)
-        reports = events | "Events to windows" >> EventsToWindows(epoch.spec, epoch.keyed, write)
-        _ = (
-            (told, reports)
-            | "Every report" >> beam.Flatten()
-            | "In one place" >> beam.Map(lambda report: (None, report))
-            | "Together" >> beam.GroupByKey()
-            | "Keep" >> beam.MapTuple(lambda _, all_: _keep(all_, told_in))
-        )
-    return Report.from_bytes(told_in.read_bytes()) if told_in.exists() else Report()
-
-
-def _keep(reports: Iterable[Report], path: Path) -> None:
-    write_whole(path, add_up(reports).to_bytes())
+        outputs = self.stages.advance(self.step, shard, inputs)
+        yield shard, self.stages.shelf.pack(outputs)
+        yield beam.pvalue.TaggedOutput(REPORT, Report.of_outputs(outputs))

@@ -12,7 +12,7 @@ from types import FrameType
 
 import pyarrow.parquet as pq
 
-from pipelines.drivers.direct.epoch import Epoch, run_epoch
+from pipelines.drivers.direct.epoch import Epoch, EpochRunner
 from pipelines.drivers.direct.journal import Commit, Journal, Plan
 from pipelines.drivers.direct.planner import Planner
 from pipelines.drivers.direct.state_store import StateStore
@@ -41,7 +41,7 @@ class DirectSettings:
     windows: Path
     state: Path
     shards: int = 16
-    epoch_rows: int = 250_000
+    epoch_rows: int = 600_000
     follow: bool = False
     final: bool = False
     poll_s: float = 1.0
@@ -90,6 +90,7 @@ class _Loop:
         self.planner = Planner(settings.spec, self.source, settings.epoch_rows, settings.final)
         self.journal = Journal(settings.state / "journal")
         self.store = StateStore(settings.state / "shards")
+        self.runner = EpochRunner(settings.spec, self.source, self.store, settings.shards)
         self.commit = self.journal.last()
         self.epochs, self.sealed = 0, 0
 
@@ -125,7 +126,7 @@ class _Loop:
     def _epoch(self, plan: Plan) -> None:
         started = time.monotonic()
         self.journal.plan(plan)
-        report = run_epoch(self._stages(plan), self._shards(plan), self.settings.state / "scratch")
+        report = self.runner.run(Epoch(plan, self._sink(), self._ticks(plan)))
         self._keep_dead_letters(plan, report)
         self.commit = _after(self.commit, plan, report)
         self.journal.commit(self.commit)
@@ -134,14 +135,12 @@ class _Loop:
         self.epochs, self.sealed = self.epochs + 1, self.sealed + len(report.sealed)
         self.watch(self._progress(plan, report, time.monotonic() - started))
 
-    def _stages(self, plan: Plan) -> Epoch:
-        settings = self.settings
-        newest = self.commit.newest_ms
+    def _sink(self) -> WindowSink:
+        settings, newest = self.settings, self.commit.newest_ms
         watermark_ms = newest if newest is None else newest - settings.spec.time.slack_ms
-        sink = WindowSink(settings.spec, settings.windows, settings.shards, watermark_ms)
-        return Epoch(settings.spec, plan, self.source, self.store, sink, settings.shards)
+        return WindowSink(settings.spec, settings.windows, settings.shards, watermark_ms)
 
-    def _shards(self, plan: Plan) -> list[int]:
+    def _ticks(self, plan: Plan) -> list[int]:
         """Shards that must advance though nothing was read for them: their cut has come."""
         return self.store.shards("attribute") if plan.cut > self.commit.cut else []
 
