@@ -17,7 +17,7 @@ from typing import Any
 from torch import Tensor
 
 from learner import tensors
-from learner.durable import digest, flush, write_json
+from schemas.durable import flush, sha256_of, write_json
 from schemas.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Checkpoints:
             tensors.save(path / f"{name}.safetensors", part)
         write_json(path / STATE, snapshot.state)
         flush(self.folder)
-        write_json(path / COMMIT, {file.name: digest(file) for file in sorted(path.iterdir())})
+        write_json(path / COMMIT, {file.name: sha256_of(file) for file in sorted(path.iterdir())})
         self._prune()
         return path
 
@@ -99,7 +99,7 @@ def _read(path: Path) -> Snapshot:
     """One checkpoint, its digests verified. Raises OSError, ValueError or KeyError if damaged."""
     digests = json.loads((path / COMMIT).read_text())
     for name, expected in digests.items():
-        received = digest(path / name)
+        received = sha256_of(path / name)
         if received != expected:
             raise ValueError(f"{name}: expected SHA-256 {expected}, received {received}")
     parts = {

@@ -13,10 +13,10 @@ import pyarrow as pa
 
 from learner.batches import user_batch
 from learner.cursor import Cursor
-from learner.durable import digest
 from learner.prefetch import Ahead
 from models.batch import UserBatch
 from models.layout import Layout
+from schemas.durable import sha256_of
 from schemas.errors import StoreError
 from schemas.spec import Spec
 from schemas.windows.manifest import Manifest
@@ -91,7 +91,7 @@ class Feed:
 
 
 def _verify(path: Path, expected: str) -> None:
-    received = digest(path) if path.is_file() else "no file"
+    received = sha256_of(path) if path.is_file() else "no file"
     if received != expected:
         raise StoreError(
             f"{path}: expected SHA-256 {expected} as the window's manifest says, received "

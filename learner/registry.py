@@ -19,11 +19,11 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Array, ColSpec, DataType, Schema, TensorSpec
 
-from learner.durable import flush, write_json
 from learner.pyfunc_columns import JSON_COLUMNS
 from learner.requests import example_request
 from learner.scorer import save_scorer
 from learner.trainer import Trainer
+from schemas.durable import flush, write_json
 from schemas.spec import Spec, load
 
 CHALLENGER = "challenger"

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 
 from learner import tensors
-from learner.durable import write_bytes, write_json
 from learner.requests import Request, request_batch
 from learner.tree import flatten, unflatten
 from models import create
 from models.base import RankingModel
 from models.layout import Layout
+from schemas.durable import write_bytes, write_json
 from schemas.spec import Spec, parse
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from learner.durable import flush
+from schemas.durable import flush
 
 
 def save(path: Path, tensors: Mapping[str, Tensor]) -> None:

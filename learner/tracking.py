@@ -14,8 +14,8 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from learner.durable import write_json
 from learner.journal import Entry, Journal
+from schemas.durable import write_json
 
 BATCH_METRICS = 1000
 """What one `log_batch` may carry."""

@@ -9,8 +9,7 @@ import pyarrow as pa
 
 from schemas.errors import StoreError
 from schemas.labels import ORIGINS, TIERS
-from schemas.windows.flat import AnyArray
-from schemas.windows.packed import PackedLabels, pack
+from schemas.windows.flat import AnyArray, numbers, split_list
 
 UNCREDITED = "none"
 """A label of value 0: no event was credited."""
@@ -35,13 +34,16 @@ class Counts:
 
 def count_users(batch: pa.RecordBatch) -> Counts:
     """The counts of a batch of `UserWindow` records."""
-    packed = pack(batch)
+    _, requests = split_list(batch.column("requests"))
+    candidates = requests.field("candidates")
+    _, origin = split_list(candidates.field("origin"))
+    tasks = candidates.field("labels")
     return Counts(
-        users=len(packed.user),
-        requests=len(packed.requests.time_ms),
-        samples=len(packed.samples.item),
-        origins=_by_code(packed.samples.origin, ORIGINS),
-        labels={task: _labels(labels) for task, labels in packed.samples.labels.items()},
+        users=batch.num_rows,
+        requests=len(requests),
+        samples=len(origin),
+        origins=_by_code(numbers(origin), ORIGINS),
+        labels={task.name: _labels(tasks.field(task.name)) for task in tasks.type},
     )
 
 
@@ -66,11 +68,12 @@ def total(parts: Iterable[Counts]) -> Counts:
     )
 
 
-def _labels(labels: PackedLabels) -> dict[str, int]:
-    credited = labels.tier.valid
-    present = labels.value.valid
+def _labels(labels: pa.StructArray) -> dict[str, int]:
+    tier = split_list(labels.field("tier"))[1]
+    present = numbers(split_list(labels.field("value"))[1].is_valid())
+    credited = numbers(tier.is_valid())
     return {
-        **_by_code(labels.tier.values[credited], TIERS),
+        **_by_code(numbers(tier.drop_null()), TIERS),
         UNCREDITED: int(np.count_nonzero(present & ~credited)),
         MISSING: int(np.count_nonzero(~present & ~credited)),
     }

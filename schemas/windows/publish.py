@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from schemas.durable import sha256_of
 from schemas.errors import StoreError
 
 
 @dataclass
 class Draft:
-    """A file under a temporary name, hashed while it is written."""
+    """A file under a temporary name, hashed while it is written.
+
+    A name that was taken lasts through a crash once its folder is flushed.
+    """
 
     path: Path
     temporary: Path
@@ -40,14 +44,12 @@ class Draft:
             os.link(self.temporary, self.path)
         except FileExistsError:
             return sha256_of(self.path) == self.sha256
-        _sync_folder(self.path.parent)
         return True
 
     def replace(self) -> None:
         """Take the name, whatever stood there."""
         self._flush()
         self.temporary.replace(self.path)
-        _sync_folder(self.path.parent)
 
     def _flush(self) -> None:
         self.file.flush()
@@ -73,17 +75,3 @@ def draft(path: Path) -> Iterator[Draft]:
             f"{path}: expected to write this file, received: {error.strerror or error}. Give the "
             "folder room and write permission, then run again: what was written stands."
         ) from error
-
-
-def sha256_of(path: Path) -> str:
-    """The digest, in hex, of a file's bytes. Raises OSError if it cannot be read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from schemas.durable import flush
 from schemas.errors import StoreError
 from schemas.record import RECORD_VERSION
 from schemas.spec import Spec, spec_digest
@@ -59,9 +60,12 @@ def _publish(folder: Path, manifest: Manifest, build: BuildInfo) -> Manifest:
     with draft(folder / BUILD) as file:
         file.write(text.encode())
         file.replace()
+    flush(folder)
     with draft(folder / MANIFEST) as file:
         file.write(manifest.to_text().encode())
         published = file.publish_once()
+    flush(folder)
+    flush(folder.parent)
     return manifest if published else _standing(folder, manifest) or manifest
 
 

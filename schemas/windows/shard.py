@@ -11,12 +11,12 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
+from schemas.durable import sha256_of
 from schemas.windows.avro import decode
 from schemas.windows.container import Header, damaged, decode_block, decode_header
 from schemas.windows.flat import Int64Array
 from schemas.windows.index import BlockIndex, decode_index
 from schemas.windows.manifest import SealedFile
-from schemas.windows.publish import sha256_of
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from schemas.durable import sha256_of
 from schemas.errors import StoreError
 from schemas.hashing import hash_strings, shard_of
 from schemas.windows.counts import Counts, count_revisions, count_users, total
@@ -15,7 +16,6 @@ from schemas.windows.manifest_file import read_manifest
 from schemas.windows.names import BUILD, MANIFEST, is_revisions, shard_of_name
 from schemas.windows.order import broken_revision_rules, broken_user_rules, in_order
 from schemas.windows.packed import pack
-from schemas.windows.publish import sha256_of
 from schemas.windows.shard import ShardFile, open_shard
 
 CHECK_RECORDS = 1024

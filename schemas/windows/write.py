@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from schemas.durable import sha256_of
 from schemas.record import (
     revision_avro,
     revision_schema,
@@ -29,7 +30,7 @@ from schemas.windows.flat import Int64Array, numbers
 from schemas.windows.index import BlockIndex, encode_index
 from schemas.windows.manifest import FileDigest, FileEntry
 from schemas.windows.names import index_name, revisions_name, shard_name
-from schemas.windows.publish import Draft, draft, sha256_of
+from schemas.windows.publish import Draft, draft
 from schemas.windows.shard import open_with_index
 from schemas.windows.standing import rebuild_index
 

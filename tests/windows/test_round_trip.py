@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.durable import sha256_of
 from schemas.errors import StoreError
 from schemas.record import revision_schema, user_window_schema
 from schemas.windows import WindowStore, write, write_shard
-from schemas.windows.publish import sha256_of
 from tests.windows.records import (
     SPEC,
     START_MS,

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.durable import sha256_of
 from schemas.errors import StoreError
 from schemas.windows import BuildInfo, WindowStore, seal, window_name, write_shard
 from schemas.windows.manifest import FileEntry
-from schemas.windows.publish import sha256_of
 from tests.windows.records import (
     BUILD,
     HOUR_MS,

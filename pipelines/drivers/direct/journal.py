@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelines.durable import read_json, write_json
 from pipelines.sources.raw import Range
 from pipelines.steps.step import NO_CUT
+from schemas.durable import read_json, write_json
 
 KEPT = 8
 """Commits that stay beside the newest, for a person to look at."""

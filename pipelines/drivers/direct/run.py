@@ -16,18 +16,18 @@ from pipelines.drivers.direct.epoch import Epoch, EpochRunner
 from pipelines.drivers.direct.journal import Commit, Journal, Plan
 from pipelines.drivers.direct.planner import Planner
 from pipelines.drivers.direct.state_store import StateStore
-from pipelines.durable import read_json, write_json, write_whole
 from pipelines.reports import Report
 from pipelines.sinks import WindowSink
 from pipelines.sources.files import FilesSource
 from pipelines.steps.step import FINAL_CUT
+from schemas.durable import read_json, write_bytes, write_json
 from schemas.errors import UserError
 from schemas.spec import Spec, spec_digest
 
 FINAL_MARK = "_FINAL"
 """Stands in the window store once the input was declared complete and all is sealed."""
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 Watch = Callable[["Progress"], None]
 
@@ -105,7 +105,7 @@ class _Loop:
             else:
                 break
         if self.commit.final:
-            write_whole(self.settings.windows / FINAL_MARK, b"")
+            write_bytes(self.settings.windows / FINAL_MARK, b"")
         totals = Counter(self.commit.counts)
         return Summary(self.epochs, self.sealed, totals, self.commit.final)
 
@@ -175,7 +175,7 @@ def _after(commit: Commit, plan: Plan, report: Report) -> Commit:
         offsets=offsets,
         cut=plan.cut,
         newest_ms=max(times, default=None),
-        counts=dict(Counter(commit.counts) + report.counts),
+        counts=dict(sorted((Counter(commit.counts) + report.counts).items())),
         final=plan.cut >= FINAL_CUT,
     )
 

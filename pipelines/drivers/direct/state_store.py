@@ -6,10 +6,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines import packets
-from pipelines.durable import read_json, write_json, write_whole
+from schemas.durable import flush, write_aside
 
 _APART = "segment-"
 """Tables of this prefix never change: each rests in a file of its own."""
+
+_NAMES = "apart"
+"""The table that names the tables apart."""
 
 
 @dataclass(frozen=True)
@@ -24,22 +27,22 @@ class StateStore:
         if not earlier:
             return {}
         folder = self._folder(step, shard)
-        files = read_json(folder / _index(max(earlier)))
-        return {name: t for file in files for name, t in packets.read(folder / file).items()}
+        tables = packets.read(folder / _main(max(earlier)))
+        for name in tables.pop(_NAMES)["name"].to_pylist():
+            tables |= packets.read(folder / _apart(name))
+        return tables
 
     def save(self, step: str, shard: int, epoch: int, tables: dict[str, pa.Table]) -> None:
         """Keep the state after `epoch`; doing it again writes the same."""
         folder = self._folder(step, shard)
-        apart = {name: table for name, table in tables.items() if name.startswith(_APART)}
+        apart = [name for name in tables if name.startswith(_APART)]
+        for name in apart:
+            if not (folder / _apart(name)).exists():
+                write_aside(folder / _apart(name), packets.encode({name: tables[name]}))
         rest = {name: table for name, table in tables.items() if name not in apart}
-        main = f"{epoch:06d}.tables"
-        write_whole(folder / main, packets.encode(rest))
-        files = [main]
-        for name, table in apart.items():
-            files.append(f"{name}.arrow")
-            if not (folder / files[-1]).exists():
-                write_whole(folder / files[-1], packets.encode({name: table}))
-        write_json(folder / _index(epoch), files)
+        names = {_NAMES: pa.table({"name": pa.array(apart, pa.string())})}
+        write_aside(folder / _main(epoch), packets.encode(rest | names))
+        flush(folder)
 
     def shards(self, step: str) -> list[int]:
         """The shards that have a state."""
@@ -56,17 +59,22 @@ class StateStore:
         newest = max((at for at in self._epochs(step, shard) if at <= epoch), default=None)
         if newest is None:
             return
-        needed = {_index(newest), *read_json(folder / _index(newest))}
+        names = packets.read(folder / _main(newest))[_NAMES]["name"].to_pylist()
+        needed = {_main(newest), *map(_apart, names)}
         for path in folder.iterdir():
             if path.name not in needed:
                 path.unlink()
 
     def _epochs(self, step: str, shard: int) -> list[int]:
-        return [int(path.stem) for path in self._folder(step, shard).glob("[0-9]*.json")]
+        return [int(path.stem) for path in self._folder(step, shard).glob("[0-9]*.tables")]
 
     def _folder(self, step: str, shard: int) -> Path:
         return self.root / step / f"{shard:05d}"
 
 
-def _index(epoch: int) -> str:
-    return f"{epoch:06d}.json"
+def _main(epoch: int) -> str:
+    return f"{epoch:06d}.tables"
+
+
+def _apart(name: str) -> str:
+    return f"{name}.arrow"

@@ -6,9 +6,12 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.arrays import Ints
+from pipelines.steps.aggregate.kernels import first_at
 from pipelines.steps.order import order_by
 from pipelines.steps.ragged import offsets_of, runs
 from schemas.spec import Sequences
+
+_EVER = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
@@ -46,37 +49,19 @@ def find_runs(
 ) -> tuple[Runs, Runs]:
     """H and R of each record (user, window): the last N before start, the first ones in it."""
     keys = actions["user"].to_numpy(), actions["time_ms"].to_numpy()
-    begin = np.searchsorted(keys[0], user, side="left")
-    middle = _first_at(keys, user, start_ms)
-    stop = _first_at(keys, user, end_ms)
+    begin = first_at(*keys, user, np.full(len(user), _EVER))
+    middle = first_at(*keys, user, start_ms)
+    stop = first_at(*keys, user, end_ms)
     history = np.minimum(middle - begin, sequences.history)
     recent = np.minimum(stop - middle, sequences.recent)
     return Runs(middle - history, history), Runs(middle, recent)
-
-
-def _first_at(keys: tuple[Ints, Ints], user: Ints, time_ms: Ints) -> Ints:
-    """The first row of each user at or after a time; rows are in (user, time) order."""
-    users, times = keys
-    size = len(users)
-    order = np.lexsort(
-        (
-            np.concatenate([np.ones(size), np.zeros(len(user))]),
-            np.concatenate([times, time_ms]),
-            np.concatenate([users, user]),
-        )
-    )
-    asked = order >= size
-    rows_before = np.cumsum(~asked)
-    first = np.empty(len(user), np.int64)
-    first[order[asked] - size] = rows_before[asked]
-    return first
 
 
 def still_needed(actions: pa.Table, next_start_ms: int, history: int) -> pa.Table:
     """Actions that a window starting at `next_start_ms` or later can show."""
     user, time_ms = actions["user"].to_numpy(), actions["time_ms"].to_numpy()
     owners = np.unique(user)
-    middle = _first_at((user, time_ms), owners, np.full(len(owners), next_start_ms))
+    middle = first_at(user, time_ms, owners, np.full(len(owners), next_start_ms))
     stop = np.searchsorted(user, owners, side="right")
     begin = np.maximum(np.searchsorted(user, owners, side="left"), middle - history)
     return actions.take(pa.array(runs(begin, stop - begin)))
