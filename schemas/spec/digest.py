@@ -16,5 +16,5 @@ def spec_digest(spec: Spec) -> str:
         del stream["topic"]
     for feature in values["features"].values():
         del feature["table"]
-    text = json.dumps(values, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,7 +1,7 @@
 """The stream spec as frozen dataclasses: one product's streams, labels, features and sequences.
 
-All durations are milliseconds. Order of features, scenarios and tasks is the order of the file;
-nothing that is stored depends on it.
+All durations are milliseconds. Streams, domains, scenarios, tasks and features stand in order of
+their names: nothing depends on their order in the file.
 """
 
 from collections.abc import Mapping
@@ -123,7 +123,7 @@ class Spec:
 
     @property
     def scenarios(self) -> tuple[str, ...]:
-        """All scenarios, in the order of the file."""
+        """All scenarios, domain by domain."""
         return tuple(name for domain in self.domains.values() for name in domain.scenarios)
 
     def domain_of(self, scenario: str) -> str:
@@ -134,11 +134,11 @@ class Spec:
         raise KeyError(scenario)
 
     def owned_by(self, *owners: FeatureOwner) -> tuple[Feature, ...]:
-        """The features of these owners, in the order of the file."""
+        """The features of these owners."""
         return tuple(f for f in self.features.values() if f.owner in owners)
 
     def of_kind(self, *kinds: StreamKind) -> tuple[Stream, ...]:
-        """The streams of these kinds, in the order of the file."""
+        """The streams of these kinds."""
         return tuple(s for s in self.streams.values() if s.kind in kinds)
 
     @property

@@ -131,7 +131,7 @@ def _domains(root: Table) -> dict[str, Domain]:
                     "scenarios", f"no scenario of domain {owner[scenario]!r}", scenario
                 )
             owner[scenario] = name
-        domains[_name(root, "domains", name)] = Domain(name, scenarios)
+        domains[_name(root, "domains", name)] = Domain(name, tuple(sorted(scenarios)))
         table.finish()
     if not domains:
         raise root.fail("domains", "at least one domain", {})

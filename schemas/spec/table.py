@@ -102,9 +102,9 @@ class Table:
         return values
 
     def tables(self, key: str, default: Any = REQUIRED) -> dict[str, "Table"]:
-        """A table of tables, by name."""
+        """A table of tables, in order of their names, whatever their order in the file."""
         values = self.take(key, dict, "a table of tables", default)
-        return {name: self.child(key, name, value) for name, value in values.items()}
+        return {name: self.child(key, name, value) for name, value in sorted(values.items())}
 
     def child(self, key: str, name: str, value: object) -> "Table":
         path = f"{self.path}.{key}.{name}" if self.path else f"{key}.{name}"

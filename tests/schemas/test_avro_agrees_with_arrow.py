@@ -113,7 +113,7 @@ def test_an_exposure_carries_features_with_their_owners(shop: Spec) -> None:
     ]  # fmt: skip
     candidate = exposure.field("candidates").type.value_type
     names = [candidate.field(index).name for index in range(candidate.num_fields)]
-    assert names == ["item_id", "position", "exposed", "color", "tags", "match"]
+    assert names == ["item_id", "position", "exposed", "color", "match", "tags"]
 
 
 def test_items_and_retractions_have_their_own_fields(shop: Spec) -> None:
@@ -132,7 +132,7 @@ def test_a_record_holds_one_label_a_task_and_hashes_for_ids(shop: Spec) -> None:
     rows = {path: (kind, null) for path, kind, null in avro_rows("", user_window_avro(shop))}
     labels = ".requests[].candidates.labels"
     tasks = [path for path in rows if path.startswith(labels) and path.count(".") == 4]
-    assert tasks == [f"{labels}.{task}" for task in ("click", "any_order", "spent")]
+    assert tasks == [f"{labels}.{task}" for task in ("any_order", "click", "spent")]
     assert rows[f"{labels}.spent.value[]"] == ("double", True)
     assert rows[f"{labels}.spent.open[]"] == ("boolean", False)
     assert rows[".requests[].hour"] == ("long", True)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from schemas.record import user_window_schema
 from schemas.spec import Domain, Feature, Sequences, Spec, Stream, Task, Time, Window, parse
 from schemas.spec.digest import spec_digest
 
@@ -24,7 +25,7 @@ def test_every_table_is_read(shop: Spec) -> None:
     assert shop.time == Time(max_ahead_ms=5 * MINUTE_MS, slack_ms=30_000, idle_ms=2 * MINUTE_MS)
     assert shop.ordered
     assert shop.streams["order"] == Stream("order", "conversion", topic="orders")
-    assert shop.domains["feed"] == Domain("feed", ("home", "detail"))
+    assert shop.domains["feed"] == Domain("feed", ("detail", "home"))
     assert shop.tasks["spent"] == Task("spent", "order", DAY_MS, 2 * DAY_MS, "sum", ("search",))
     assert shop.sequences == Sequences(("click", "order"), 10, 5, ("tags",))
     assert shop.models == {"tiny": {"width": 8}}
@@ -49,16 +50,16 @@ def test_what_is_left_out_has_a_default() -> None:
 
 
 def test_a_scenario_belongs_to_one_domain(shop: Spec) -> None:
-    assert shop.scenarios == ("search_page", "home", "detail")
-    assert [shop.domain_of(name) for name in shop.scenarios] == ["search", "feed", "feed"]
+    assert shop.scenarios == ("detail", "home", "search_page")
+    assert [shop.domain_of(name) for name in shop.scenarios] == ["feed", "feed", "search"]
     with pytest.raises(KeyError, match="checkout"):
         shop.domain_of("checkout")
 
 
-def test_streams_and_features_are_listed_in_the_order_of_the_file(shop: Spec) -> None:
+def test_streams_and_features_are_listed_by_name(shop: Spec) -> None:
     assert [stream.name for stream in shop.feedback_streams] == ["click", "order"]
     assert [stream.name for stream in shop.of_kind("retraction", "item")] == ["item", "refund"]
-    assert [f.name for f in shop.owned_by("item", "cross")] == ["color", "tags", "match"]
+    assert [f.name for f in shop.owned_by("item", "cross")] == ["color", "match", "tags"]
 
 
 def test_a_stream_is_followed_for_the_longest_horizon_of_its_tasks(shop: Spec) -> None:
@@ -110,3 +111,14 @@ def test_what_may_decide_a_window_changes_the_digest(
 ) -> None:
     assert old in shop_toml
     assert spec_digest(parse(shop_toml.replace(old, new))) != spec_digest(shop)
+
+
+def test_the_order_of_a_section_in_the_file_means_nothing(shop: Spec, shop_toml: str) -> None:
+    lines = shop_toml.splitlines()
+    first = lines.index("[features]") + 1
+    last = lines.index("", first)
+    turned = [*lines[:first], *reversed(lines[first:last]), *lines[last:]]
+    assert turned != lines
+    other = parse("\n".join(turned).replace('"home", "detail"', '"detail", "home"'))
+    assert spec_digest(other) == spec_digest(shop)
+    assert user_window_schema(other).equals(user_window_schema(shop))

@@ -53,7 +53,7 @@ STREAMS = [
     ('exposure = { kind = "exposure" }', "",
      "streams: expected exactly one stream of kind 'exposure', received []"),
     ('item = { kind = "item" }', 'item = { kind = "item" }\ngoods = { kind = "item" }',
-     "streams: expected at most one stream of kind 'item', received ['item', 'goods']"),
+     "streams: expected at most one stream of kind 'item', received ['goods', 'item']"),
     ('{ kind = "retraction" }', '{ kind = "exposure" }',
      "streams: expected exactly one stream of kind 'exposure', received ['exposure', 'refund']"),
 ]  # fmt: skip
@@ -70,7 +70,7 @@ DOMAINS = [
     (FEED, 'scenarios = ["home", "home"]',
      "domains.feed.scenarios: expected each name once, received 'home'"),
     (FEED, 'scenarios = ["search_page"]',
-     "domains.feed.scenarios: expected no scenario of domain 'search', received 'search_page'"),
+     "domains.search.scenarios: expected no scenario of domain 'feed', received 'search_page'"),
     (FEED, FEED + "\ntarget = true",
      "domains.feed.target: expected no such key (known: scenarios)"),
     (f"{SEARCH}\n\n[domains.feed]\n{FEED}", "[domains]",

@@ -36,7 +36,7 @@ def _expect_requests(packed: Any, requests: Rows) -> None:
     for name in ("id", "scenario", "domain", "origin_domain", "query"):
         assert getattr(packed.requests, name).to_pylist() == [one[name] for one in requests]
     assert packed.requests.time_ms.tolist() == [one["time_ms"] for one in requests]
-    assert list(packed.requests.features) == ["segment", "interests", "age", "hour", "words"]
+    assert list(packed.requests.features) == ["age", "hour", "interests", "segment", "words"]
     for name, feature in packed.requests.features.items():
         _expect_feature(feature, [one[name] for one in requests])
     _expect_samples(packed.samples, [one["candidates"] for one in requests])
@@ -47,7 +47,7 @@ def _expect_samples(samples: Any, candidates: Rows) -> None:
     for name in ("item", "origin", "position", "probability"):
         assert getattr(samples, name).tolist() == _flat(one[name] for one in candidates)
     assert samples.item_id.to_pylist() == _flat(one["item_id"] for one in candidates)
-    assert list(samples.features) == ["brand", "tags", "price", "match"]
+    assert list(samples.features) == ["brand", "match", "price", "tags"]
     for name, feature in samples.features.items():
         _expect_feature(feature, _flat(one[name] for one in candidates))
     assert list(samples.labels) == list(SPEC.tasks)
