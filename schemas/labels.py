@@ -15,5 +15,9 @@ TIERS: Final = (
 ORIGINS: Final = ("exposed", "unexposed", "searchified_positive", "searchified_negative")
 """Where a sample comes from; a record stores the index."""
 
+QUERY_PATHS: Final = ("own", "co_occurrence", "nearest", "none")
+"""How a searchified request came by its query; a record stores the index."""
+
+QUERY_PATH_CODES: Final = {name: code for code, name in enumerate(QUERY_PATHS)}
 TIER_CODES: Final = {name: code for code, name in enumerate(TIERS)}
 ORIGIN_CODES: Final = {name: code for code, name in enumerate(ORIGINS)}

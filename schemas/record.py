@@ -12,7 +12,7 @@ import pyarrow as pa
 from schemas.events import avro_record
 from schemas.spec import Feature, Spec
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 
 
 def user_window_schema(spec: Spec) -> pa.Schema:
@@ -56,10 +56,22 @@ def request_type(spec: Spec) -> pa.StructType:
             _required("domain", pa.string()),
             _required("origin_domain", pa.string()),
             pa.field("query", pa.string()),
+            *_searchified(spec),
             *(_feature(feature) for feature in spec.owned_by("user", "context", "query")),
             _required("candidates", candidates_type(spec)),
         ]
     )
+
+
+def _searchified(spec: Spec) -> list[pa.Field]:
+    """What only requests made of foreign clicks have (rule 10); null on native ones."""
+    if spec.target is None or spec.target.searchify is None:
+        return []
+    return [
+        pa.field("source_request", pa.string()),
+        pa.field("query_path", pa.int32()),
+        pa.field("query_score", pa.float64()),
+    ]
 
 
 def candidates_type(spec: Spec) -> pa.StructType:

@@ -13,6 +13,8 @@ FeatureOwner = Literal["user", "context", "query", "item", "cross"]
 FeatureType = Literal["id", "ids", "number"]
 LabelValue = Literal["binary", "sum", "max", "last"]
 
+Recipe = Literal["query_title_similarity"]
+
 FEEDBACK_KINDS: tuple[StreamKind, ...] = ("click", "conversion")
 
 
@@ -93,6 +95,45 @@ class Feature:
     default: str | float | None = None
     table: str = ""
     """Embedding table; features of one table share their rows."""
+    domains: tuple[str, ...] = ()
+    """The domains that log it; none named: all."""
+    recipe: Recipe | None = None
+    """How a cross feature is computed again where another domain's request becomes the target's."""
+
+    def is_logged_in(self, domain: str) -> bool:
+        """Whether requests of a domain know this feature."""
+        return not self.domains or domain in self.domains
+
+
+@dataclass(frozen=True)
+class Searchify:
+    """Rule 10: how foreign clicks become requests of the target domain.
+
+    An item's text is its title and the item features named in `text`; `encoder` embeds it.
+    A negative's similarity to the positive is at least `floor`; queries are remembered for
+    `query_memory` windows.
+    """
+
+    negatives: int
+    floor: float
+    query_memory: int
+    text: tuple[str, ...] = ()
+    encoder: str = "ngrams"
+
+
+@dataclass(frozen=True)
+class Target:
+    """The domain that learns from the entire space: rules 3, 9 and 10.
+
+    `hierarchical`: foreign feedback is credited to its samples. `unexposed`: how many unexposed
+    candidates of a request are kept, chosen by a hash with `seed`.
+    """
+
+    domain: str
+    hierarchical: bool = True
+    unexposed: int = 0
+    seed: int = 0
+    searchify: Searchify | None = None
 
 
 @dataclass(frozen=True)
@@ -118,6 +159,7 @@ class Spec:
     features: Mapping[str, Feature]
     sequences: Sequences
     ordered: bool
+    target: Target | None = None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     learner: Mapping[str, Any] = field(default_factory=dict)
 

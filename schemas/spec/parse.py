@@ -14,21 +14,25 @@ from schemas.spec.model import (
     FeatureOwner,
     FeatureType,
     LabelValue,
+    Recipe,
     Sequences,
     Spec,
     Stream,
     StreamKind,
+    Target,
     Task,
     Time,
     Window,
 )
 from schemas.spec.table import Table, near_match
+from schemas.spec.target import parse_target
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 RESERVED = frozenset(
     "request_id user_id time_ms scenario query candidates item_id position exposed event_id value"
-    " stream title origin probability domain origin_domain id item action labels".split()
+    " stream title origin probability domain origin_domain id item action labels source_request"
+    " query_path query_score".split()
 )
 """Field names of events and records; no feature may take one."""
 
@@ -56,7 +60,7 @@ def parse(text: str, file: str = "spec") -> Spec:
     root = Table(file, "", values)
     streams = _streams(root)
     domains = _domains(root)
-    features = _features(root)
+    features = _features(root, domains)
     spec = Spec(
         name=_name(root, "name", root.text("name")),
         window=_window(root.table("window")),
@@ -67,6 +71,7 @@ def parse(text: str, file: str = "spec") -> Spec:
         features=features,
         sequences=_sequences(root.table("sequences"), streams, features),
         ordered=_ordered(root.table("source", {})),
+        target=_target(root, streams, domains, features),
         models=_models(root),
         learner=dict(root.table("learner", {}).values),
     )
@@ -102,6 +107,18 @@ def _ordered(table: Table) -> bool:
     ordered = table.flag("ordered", False)
     table.finish()
     return ordered
+
+
+def _target(
+    root: Table,
+    streams: Mapping[str, Stream],
+    domains: Collection[str],
+    features: Mapping[str, Feature],
+) -> Target | None:
+    if "target" not in root.values:
+        root.seen.add("target")
+        return None
+    return parse_target(root.table("target"), streams, domains, features)
 
 
 def _streams(root: Table) -> dict[str, Stream]:
@@ -169,18 +186,18 @@ def _task_domains(table: Table, domains: Collection[str]) -> tuple[str, ...]:
     return named
 
 
-def _features(root: Table) -> dict[str, Feature]:
+def _features(root: Table, domains: Collection[str]) -> dict[str, Feature]:
     features = {}
     for name, table in root.tables("features", {}).items():
         if name in RESERVED:
             raise root.fail("features", "a name that no event field has", name)
-        feature = _feature(_name(root, "features", name), table)
+        feature = _feature(_name(root, "features", name), table, domains)
         features[name] = feature
         table.finish()
     return features
 
 
-def _feature(name: str, table: Table) -> Feature:
+def _feature(name: str, table: Table, domains: Collection[str]) -> Feature:
     owner: Any = table.choice("owner", get_args(FeatureOwner))
     kind: Any = table.choice("type", get_args(FeatureType))
     vocabulary = table.names("vocabulary", [])
@@ -189,7 +206,26 @@ def _feature(name: str, table: Table) -> Feature:
     default = _default(table, kind)
     if vocabulary and default is not None and default not in vocabulary:
         raise table.fail("default", "a word of the vocabulary", default)
-    return Feature(name, owner, kind, vocabulary, default, _table_name(table, name, kind))
+    return Feature(
+        name=name,
+        owner=owner,
+        type=kind,
+        vocabulary=vocabulary,
+        default=default,
+        table=_table_name(table, name, kind),
+        domains=table.names_among("domains", domains, "a domain", []),
+        recipe=_recipe(table, owner, kind),
+    )
+
+
+def _recipe(table: Table, owner: str, kind: str) -> Recipe | None:
+    if "recipe" not in table.values:
+        table.seen.add("recipe")
+        return None
+    recipe: Any = table.choice("recipe", get_args(Recipe))
+    if (owner, kind) != ("cross", "number"):
+        raise table.fail("recipe", "none but for a cross feature of type number", recipe)
+    return recipe
 
 
 def _default(table: Table, kind: str) -> str | float | None:

@@ -25,7 +25,7 @@ NAMES = [
     ('name = "shop"', 'nam = "shop"',
      "name: expected a string, received nothing (is 'nam' a slip?)"),
     ('name = "shop"', 'name = "shop"\ncolour = 1', "colour: expected no such key (known: domains, "
-     "features, learner, models, name, sequences, source, streams, tasks, time, window)"),
+     "features, learner, models, name, sequences, source, streams, target, tasks, time, window)"),
 ]  # fmt: skip
 
 TIMES = [
@@ -107,7 +107,7 @@ FEATURES = [
     (AGE, AGE.replace("default = 30", 'vocabulary = ["a"]'),
      "features.age.vocabulary: expected none for a number, received ['a']"),
     (AGE, AGE.replace("default = 30", 'table = "a"'), "features.age.table: expected no such key "
-     "(known: default, owner, type, vocabulary)"),
+     "(known: default, domains, owner, recipe, type, vocabulary)"),
     (AGE, AGE.replace("age", "labels"),
      "features: expected a name that no event field has, received 'labels'"),
     (AGE, AGE.replace("age", '"a ge"'), f"features: expected {NAME}, received 'a ge'"),
