@@ -1,8 +1,10 @@
 """Declared features from events to the record's form: hashes, lists of hashes, numbers."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.arrays import Bools
 from schemas.hashing import hash_nullable, hash_one, hash_strings
 from schemas.spec import Feature
 
@@ -20,6 +22,16 @@ def encode(feature: Feature, column: pa.Array) -> pa.Array:
     if feature.default is None:
         return hashed
     return pc.fill_null(hashed, hash_one(str(feature.default)))
+
+
+def encode_known(feature: Feature, column: pa.Array, known: Bools) -> pa.Array:
+    """The same, missing where `known` does not hold: there a default does not apply either."""
+    if known.all():
+        return encode(feature, column)
+    rows = pa.array(np.arange(len(known)), mask=~known)
+    if feature.type == "ids":
+        return _encode_lists(column.take(rows))
+    return encode(feature, column).take(rows)
 
 
 def _encode_lists(column: pa.Array) -> pa.Array:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.arrays import Bools, Ints
-from pipelines.steps.attribute.kernels import kept_candidates
+from pipelines.steps.attribute.keep import keep
 from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.refuse import refused
 from pipelines.steps.attribute.rules import Rules
@@ -44,7 +44,7 @@ def _exposures(memory: Memory, events: pa.Table, rules: Rules, outputs: Outputs)
         known = np.isin(_request_keys(events), mix(old.user, old.request))
         _refuse_late(events, late, known, outputs)
         events = events.filter(pa.array(~late))
-    return _remember(memory, events.combine_chunks()) if events.num_rows else memory
+    return _remember(memory, events.combine_chunks(), rules) if events.num_rows else memory
 
 
 def _refuse_late(events: pa.Table, late: Bools, known: Bools, outputs: Outputs) -> None:
@@ -56,31 +56,27 @@ def _request_keys(events: pa.Table) -> Ints:
     return mix(hash_strings(events["user_id"]), hash_strings(events["request_id"]))
 
 
-def _remember(memory: Memory, events: pa.Table) -> Memory:
+def _remember(memory: Memory, events: pa.Table, rules: Rules) -> Memory:
     candidates = events["candidates"].combine_chunks()
     children, base = candidates.flatten(), candidates.offsets[0].as_py()
     offsets = candidates.offsets.to_numpy().astype(np.int64) - base
-    item_id = children.field("item_id")
-    item = hash_strings(item_id)
-    exposed = children.field("exposed").to_numpy(zero_copy_only=False)
-    kept, counts, repeats = kept_candidates(
-        offsets, item, children.field("position").to_numpy(), exposed
-    )
+    kept = keep(events, offsets, children, rules)
     rows = events.num_rows
     requests = Requests(
         user=hash_strings(events["user_id"]),
         request=hash_strings(events["request_id"]),
         time_ms=events["time_ms"].to_numpy(),
         scenario=hash_strings(events["scenario"]),
-        samples=counts,
-        repeated=repeats,
+        samples=kept.counts,
+        repeated=kept.repeats,
         segment=np.full(rows, memory.epoch, np.int64),
         row=np.arange(rows, dtype=np.int64),
         settled=np.zeros(rows, np.bool_),
         user_id=_text(events, "user_id"),
         request_id=_text(events, "request_id"),
     )
-    samples = Samples(item[kept], kept, item_id.take(pa.array(kept)))
+    item_id = children.field("item_id").take(pa.array(kept.rows))
+    samples = Samples(hash_strings(item_id), kept.rows, kept.exposed, kept.probability, item_id)
     return replace(
         memory,
         requests=memory.requests.joined(requests),

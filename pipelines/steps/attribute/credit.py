@@ -1,4 +1,4 @@
-"""Rules 1, 2, 7 and 8: which sample each newly settled event credits, and what is withdrawn."""
+"""Rules 1 to 4 and 8: which samples each newly settled event credits."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 
 from pipelines.arrays import Bools, Ints
-from pipelines.steps.attribute.kernels import exposed_later, named_domain, place
+from pipelines.steps.attribute.kernels import kept_later, named_domain, place, place_in_target
 from pipelines.steps.attribute.memory import Memory, Outputs
+from pipelines.steps.attribute.retract import match_retractions, sample_times, withdraw
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import NEVER, Credits, Feedback, Unplaced
-from pipelines.steps.ragged import offsets_of, runs
+from pipelines.steps.ragged import offsets_of
 from schemas.hashing import hash_one
+from schemas.spec import Task
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Backbone:
 
     user: Ints
     requests: tuple[Ints, Ints, Ints, Ints]
-    items: Ints
+    samples: tuple[Ints, Bools]
 
     @classmethod
     def of(cls, memory: Memory, rules: Rules) -> "Backbone":
@@ -28,7 +30,7 @@ class Backbone:
         rows = memory.requests
         domain, offsets = rules.domain_of(rows.scenario), offsets_of(rows.samples)
         requests = (rows.time_ms, rows.request, domain, offsets)
-        return cls(rows.user, requests, memory.samples.item)
+        return cls(rows.user, requests, (memory.samples.item, memory.samples.exposed))
 
     def events(self, feedback: Feedback, rows: Ints) -> tuple[Any, ...]:
         """Rows of feedback with the bounds of their users' requests, as the kernels want them."""
@@ -50,10 +52,10 @@ def credit(memory: Memory, fresh: int, rules: Rules, outputs: Outputs) -> Memory
     backbone = Backbone.of(memory, rules)
     rows = np.arange(len(memory.feedback) - fresh, len(memory.feedback))
     memory = _resolve_domains(memory, rows, backbone, rules)
-    memory, withdrawals = _match_retractions(memory, rules)
+    memory, withdrawals = match_retractions(memory, rules)
     memory = _flag_clicks(memory, rows, backbone, rules)
     memory, closed = _credit_tasks(memory, rows, backbone, rules)
-    memory, refused = _withdraw(memory, withdrawals, rules)
+    memory, refused = withdraw(memory, withdrawals, rules)
     outputs.counts["closed"] += len(np.unique(closed)) + refused
     return memory
 
@@ -65,60 +67,6 @@ def _resolve_domains(memory: Memory, rows: Ints, backbone: Backbone, rules: Rule
     events = backbone.events(memory.feedback, unknown)
     domain[unknown] = named_domain(events, rules.spec.longest_horizon_ms, backbone.requests)
     return replace(memory, feedback=replace(memory.feedback, domain=domain))
-
-
-@dataclass(frozen=True)
-class Withdrawals:
-    """Per feedback row: the cut at which its retraction acts, from when, and if it came late."""
-
-    cut: Ints
-    acts_from_ms: Ints
-    late: Bools
-
-
-def _match_retractions(memory: Memory, rules: Rules) -> tuple[Memory, Withdrawals]:
-    """Rule 7: pair retractions with their events; each pair acts once, at the later's cut."""
-    feedback, retractions = memory.feedback, memory.retractions
-    settled = np.flatnonzero(retractions.settle_ms != NEVER)
-    order = np.argsort(feedback.key, kind="stable") if len(settled) else np.empty(0, np.int64)
-    begin = np.searchsorted(feedback.key[order], retractions.key[settled], side="left")
-    stop = np.searchsorted(feedback.key[order], retractions.key[settled], side="right")
-    event = order[runs(begin, stop - begin)]
-    retraction = np.repeat(settled, stop - begin)
-    cut = np.maximum(feedback.settle_ms[event], retractions.settle_ms[retraction])
-    keep = _may_act(memory, event, retraction, cut, rules)
-    event, retraction, cut = event[keep], retraction[keep], cut[keep]
-    matched = retractions.matched.copy()
-    matched[retraction] = True
-    memory = replace(memory, retractions=replace(retractions, matched=matched))
-    return _fall(memory, event, retraction, cut)
-
-
-def _may_act(memory: Memory, event: Ints, retraction: Ints, cut: Ints, rules: Rules) -> Bools:
-    feedback, retractions = memory.feedback, memory.retractions
-    memory_ms = rules.spec.memory_ms
-    time_e, time_r = feedback.time_ms[event], retractions.time_ms[retraction]
-    oldest = cut - rules.reach_ms
-    remembered = (time_e >= oldest) & (time_r >= oldest)
-    waiting = (retractions.settle_ms[retraction] == cut) | (time_r > oldest)
-    new = cut > memory.last_cut
-    return (time_e <= time_r + memory_ms) & remembered & waiting & new
-
-
-def _fall(memory: Memory, event: Ints, retraction: Ints, cut: Ints) -> tuple[Memory, Withdrawals]:
-    """The first retraction of each event, on the event."""
-    feedback = memory.feedback
-    acts_from = np.maximum(feedback.time_ms[event], memory.retractions.time_ms[retraction])
-    order = np.lexsort((acts_from, cut, event))
-    first = order[np.unique(event[order], return_index=True)[1]]
-    first = first[feedback.fall_settle_ms[event[first]] == NEVER]
-    fall_ms, fall_settle_ms = feedback.fall_ms.copy(), feedback.fall_settle_ms.copy()
-    fall_ms[event[first]] = acts_from[first]
-    fall_settle_ms[event[first]] = cut[first]
-    late = np.zeros(len(feedback), np.bool_)
-    late[event[first]] = memory.retractions.late[retraction[first]]
-    fallen = replace(feedback, fall_ms=fall_ms, fall_settle_ms=fall_settle_ms)
-    return replace(memory, feedback=fallen), Withdrawals(fall_settle_ms, fall_ms, late)
 
 
 def _flag_clicks(memory: Memory, rows: Ints, backbone: Backbone, rules: Rules) -> Memory:
@@ -141,7 +89,7 @@ def _place(
     flags = _flags(memory.feedback)
     reach_ms = rules.reach_ms
     placed, tier = place(
-        events, horizon_ms, conversion, backbone.requests, backbone.items, flags, reach_ms
+        events, horizon_ms, conversion, backbone.requests, backbone.samples, flags, reach_ms
     )
     return placed, tier
 
@@ -157,21 +105,69 @@ def _credit_tasks(
     memory: Memory, rows: Ints, backbone: Backbone, rules: Rules
 ) -> tuple[Memory, Ints]:
     """Credits of every (event, task); also the events whose label was closed already."""
-    kinds = {stream.name: stream.kind for stream in rules.spec.feedback_streams}
-    domains = list(rules.spec.domains)
     closed = [np.empty(0, np.int64)]
     for index, task in enumerate(rules.tasks):
-        allowed = [-1, *(domains.index(name) for name in task.domains)]
-        mine = memory.feedback.stream[rows] == hash_one(task.stream)
-        events = rows[mine & np.isin(memory.feedback.domain[rows], allowed)]
-        conversion = kinds[task.stream] == "conversion"
-        placed, tier = _place(memory, events, task.horizon_ms, conversion, backbone, rules)
-        memory = _unplaced(memory, events[placed < 0], index, rules)
-        events, tier, placed = events[placed >= 0], tier[placed >= 0], placed[placed >= 0]
-        still = _changeable(memory, events, placed, index, rules)
-        closed.append(events[~still])
-        memory = _add(memory, events[still], placed[still], tier[still], index, rules)
+        events = rows[memory.feedback.stream[rows] == hash_one(task.stream)]
+        events = events[rules.may_credit(task, memory.feedback.domain[events])]
+        own = _place_own(memory, events, task, backbone, rules)
+        far = _place_far(memory, events, own.sample, task, backbone, rules)
+        unplaced = (own.sample < 0) & (far.sample < 0)
+        memory = _unplaced(memory, events[unplaced], index, rules)
+        for placed in (own, far):
+            found = placed.sample >= 0
+            still = found.copy()
+            still[found] = _changeable(memory, events[found], placed.sample[found], index, rules)
+            closed.append(events[found & ~still])
+            memory = _add(memory, events, placed, still, index, rules)
     return memory, np.concatenate(closed)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """The sample that each event credits, -1 for none, and the tier."""
+
+    sample: Ints
+    tier: Ints
+
+    @classmethod
+    def nowhere(cls, events: Ints) -> "_Placed":
+        return cls(np.full(len(events), -1, np.int64), np.full(len(events), -1, np.int64))
+
+
+def _place_own(
+    memory: Memory, events: Ints, task: Task, backbone: Backbone, rules: Rules
+) -> _Placed:
+    """Rule 2: samples of the event's own domain, if the task names it."""
+    placed = _Placed.nowhere(events)
+    named = np.isin(memory.feedback.domain[events], rules.domains_of(task))
+    conversion = rules.is_conversion(task)
+    placed.sample[named], placed.tier[named] = _place(
+        memory, events[named], task.horizon_ms, conversion, backbone, rules
+    )
+    return placed
+
+
+def _place_far(
+    memory: Memory, events: Ints, own: Ints, task: Task, backbone: Backbone, rules: Rules
+) -> _Placed:
+    """Rule 3: samples of the target domain, for what is foreign to it or has no place there."""
+    placed = _Placed.nowhere(events)
+    if not rules.is_hierarchical(task):
+        return placed
+    conversion = rules.is_conversion(task)
+    foreign = memory.feedback.domain[events] != rules.target
+    may = foreign | ((own < 0) & conversion)
+    placed.sample[may], placed.tier[may] = place_in_target(
+        backbone.events(memory.feedback, events[may]),
+        task.horizon_ms,
+        conversion,
+        rules.target,
+        backbone.requests,
+        backbone.samples,
+        _flags(memory.feedback),
+        rules.reach_ms,
+    )
+    return placed
 
 
 def _changeable(memory: Memory, events: Ints, samples: Ints, task: int, rules: Rules) -> Bools:
@@ -183,47 +179,24 @@ def _changeable(memory: Memory, events: Ints, samples: Ints, task: int, rules: R
     return ~late | (closes > last) | (rules.sealed_at(time_ms) > last)
 
 
-def sample_times(memory: Memory, samples: Ints) -> Ints:
-    """The request time of each sample."""
-    offsets = offsets_of(memory.requests.samples)
-    return memory.requests.time_ms[np.searchsorted(offsets, samples, side="right") - 1]
-
-
 def _unplaced(memory: Memory, events: Ints, task: int, rules: Rules) -> Memory:
     rows = Unplaced(events, np.full(len(events), rules.task_ids[task]))
     return replace(memory, unplaced=memory.unplaced.joined(rows))
 
 
 def _add(
-    memory: Memory, events: Ints, samples: Ints, tier: Ints, task: int, rules: Rules
+    memory: Memory, events: Ints, placed: _Placed, which: Bools, task: int, rules: Rules
 ) -> Memory:
+    feedback = events[which]
     credits = Credits(
-        feedback=events,
-        task=np.full(len(events), rules.task_ids[task]),
-        sample=samples,
-        tier=tier,
-        withdrawn_ms=np.full(len(events), NEVER, np.int64),
-        withdrawn_late=np.zeros(len(events), np.bool_),
+        feedback=feedback,
+        task=np.full(len(feedback), rules.task_ids[task]),
+        sample=placed.sample[which],
+        tier=placed.tier[which],
+        withdrawn_ms=np.full(len(feedback), NEVER, np.int64),
+        withdrawn_late=np.zeros(len(feedback), np.bool_),
     )
     return replace(memory, credits=memory.credits.joined(credits))
-
-
-def _withdraw(memory: Memory, due: Withdrawals, rules: Rules) -> tuple[Memory, int]:
-    """Rule 7: withdraw credits whose labels are open or unpublished; count the others' events."""
-    credits = memory.credits
-    cut, acts_from = due.cut[credits.feedback], due.acts_from_ms[credits.feedback]
-    now = (cut != NEVER) & (cut > memory.last_cut) & (credits.withdrawn_ms == NEVER)
-    last = cut - rules.spec.window.length_ms
-    time_ms = sample_times(memory, credits.sample)
-    closes = rules.closes(rules.task_index(credits.task), time_ms)
-    may = (closes > np.maximum(acts_from, last)) | (rules.sealed_at(time_ms) >= cut)
-    withdrawn = replace(
-        credits,
-        withdrawn_ms=np.where(now & may, cut, credits.withdrawn_ms),
-        withdrawn_late=np.where(now & may, due.late[credits.feedback], credits.withdrawn_late),
-    )
-    refused = len(np.unique(credits.feedback[now & ~may]))
-    return replace(memory, credits=withdrawn), refused
 
 
 def count_unplaced(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
@@ -237,7 +210,8 @@ def count_unplaced(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> 
     now = due <= cut
     backbone = Backbone.of(memory, rules)
     counted = backbone.events(memory.feedback, rows.feedback[now])
-    early = exposed_later(counted, due[now], backbone.requests, backbone.items)
+    requests, items = backbone.requests, backbone.samples[0]
+    early = kept_later(counted, due[now], rules.target, requests, items)
     for task, task_id in zip(rules.tasks, rules.task_ids, strict=True):
         mine = rows.task[now] == task_id
         outputs.counts[f"before_request/{task.name}"] += int((mine & early).sum())

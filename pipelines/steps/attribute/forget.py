@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.arrays import Bools, Ints
-from pipelines.steps.attribute.credit import sample_times
 from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.refuse import refused
+from pipelines.steps.attribute.retract import sample_times
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.settle import with_requests
 from pipelines.steps.attribute.tables import NEVER

@@ -8,7 +8,7 @@ latest request first and, at one time, the smaller id first. `offsets` maps requ
 import numpy as np
 from numba import njit
 
-DIRECT, IN_DOMAIN = 0, 1
+DIRECT, IN_DOMAIN, CLICKED, EXPOSED, UNEXPOSED = 0, 1, 2, 3, 4
 BINARY, SUM, MAX, LAST = 0, 1, 2, 3
 
 
@@ -39,14 +39,15 @@ def clicked_at(sample, time, settle, reach_ms, flags):
 
 
 @njit(cache=True)
-def place(events, horizon_ms, conversion, requests, items, flags, reach_ms):
+def place(events, horizon_ms, conversion, requests, samples, flags, reach_ms):
     """Rules 1 and 2: the sample that each event credits, and by which tier; -1 for none.
 
     `events`: first and past-last request of the user, time, item, domain, named request,
-    named, settling cut. `requests`: time, id, domain, offsets.
+    named, settling cut. `requests`: time, id, domain, offsets. `samples`: item, exposed.
     """
     begin, stop, time, item, domain, request, named, settle = events
     q_time, q_request, q_domain, offsets = requests
+    items, was_exposed = samples
     placed = np.full(len(time), -1, np.int64)
     tier = np.full(len(time), -1, np.int64)
     for e in range(len(time)):
@@ -58,7 +59,7 @@ def place(events, horizon_ms, conversion, requests, items, flags, reach_ms):
             sample = -1
             if q_domain[q] == domain[e]:
                 sample = sample_of(item[e], offsets[q], offsets[q + 1], items)
-            if sample >= 0:
+            if sample >= 0 and was_exposed[sample]:
                 if named[e] and q_request[q] == request[e]:
                     placed[e], tier[e] = sample, DIRECT
                     break
@@ -80,17 +81,54 @@ def place(events, horizon_ms, conversion, requests, items, flags, reach_ms):
 
 
 @njit(cache=True)
-def exposed_later(events, until, requests, items):
-    """Rule 4: whether a kept sample of the event's own domain has `t_e < t_s ≤ until`."""
+def place_in_target(events, horizon_ms, conversion, target, requests, samples, flags, reach_ms):
+    """Rule 3: the target's sample that each foreign event credits, and by which tier; -1: none.
+
+    A conversion of the target itself is one that rule 2 could not place: it may only go to an
+    unexposed sample. Arguments as for `place`; `target` is a domain.
+    """
+    begin, stop, time, item, domain, _, _, settle = events
+    q_time, _, q_domain, offsets = requests
+    items, was_exposed = samples
+    placed = np.full(len(time), -1, np.int64)
+    tier = np.full(len(time), -1, np.int64)
+    for e in range(len(time)):
+        foreign = domain[e] != target
+        q = begin[e] + np.searchsorted(q_time[begin[e] : stop[e]], time[e], side="right") - 1
+        while q >= begin[e] and q_time[q] >= time[e] - horizon_ms:
+            sample = -1
+            if q_domain[q] == target:
+                sample = sample_of(item[e], offsets[q], offsets[q + 1], items)
+            q -= 1
+            if sample < 0:
+                continue
+            if not was_exposed[sample]:
+                if placed[e] < 0:
+                    placed[e], tier[e] = sample, UNEXPOSED
+            elif foreign:
+                if conversion and clicked_at(sample, time[e], settle[e], reach_ms, flags):
+                    placed[e], tier[e] = sample, CLICKED
+                    break
+                if tier[e] != EXPOSED:
+                    placed[e], tier[e] = sample, EXPOSED
+                if not conversion:
+                    break
+    return placed, tier
+
+
+@njit(cache=True)
+def kept_later(events, until, target, requests, items):
+    """Rule 4: whether a kept sample of the event's own or the target domain comes later.
+
+    That is one with `t_e < t_s ≤ until`; `target` is a domain, or one that no request has.
+    """
     begin, stop, time, item, domain, _, _, _ = events
     q_time, _, q_domain, offsets = requests
     found = np.zeros(len(time), np.bool_)
     for e in range(len(time)):
-        if domain[e] < 0:
-            continue
         q = begin[e] + np.searchsorted(q_time[begin[e] : stop[e]], time[e], side="right")
         while q < stop[e] and q_time[q] <= until[e] and not found[e]:
-            if q_domain[q] == domain[e]:
+            if q_domain[q] == domain[e] or q_domain[q] == target:
                 found[e] = sample_of(item[e], offsets[q], offsets[q + 1], items) >= 0
             q += 1
     return found
@@ -182,54 +220,3 @@ def follow(groups, sealed_at, credits, kind, last_cut, cut):
                 old, old_value, shown_at = new, new_value, change
             change = next_change(change, begin, end, settle, withdrawn)
     return published, values, rows[:count], amounts[:count]
-
-
-@njit(cache=True)
-def kept_candidates(offsets, item, position, exposed):
-    """Per request the exposed candidates in order of position, a repeated item once.
-
-    Returns rows of the kept candidates, how many each request keeps, and how many occurrences
-    of its list were repeats (rule "identity").
-    """
-    kept = np.empty(len(item), np.int64)
-    counts = np.zeros(len(offsets) - 1, np.int64)
-    repeats = np.zeros(len(offsets) - 1, np.int64)
-    size = 0
-    for request in range(len(offsets) - 1):
-        begin, end = offsets[request], offsets[request + 1]
-        order = begin + np.argsort(position[begin:end], kind="mergesort")
-        seen = _distinct(item[begin:end])
-        repeats[request] = (end - begin) - seen
-        first = size
-        for row in order:
-            if exposed[row] and (
-                repeats[request] == 0 or not _holds(kept, first, size, item, item[row])
-            ):
-                kept[size] = row
-                size += 1
-        counts[request] = size - first
-    return kept[:size], counts, repeats
-
-
-@njit(cache=True)
-def _distinct(items):
-    if len(items) > 32:
-        ranked = np.sort(items)
-        return 1 + np.sum(ranked[1:] != ranked[:-1])
-    count = 0
-    for right in range(len(items)):
-        fresh = True
-        for left in range(right):
-            if items[left] == items[right]:
-                fresh = False
-                break
-        count += fresh
-    return count
-
-
-@njit(cache=True)
-def _holds(kept, begin, end, items, item):
-    for at in range(begin, end):
-        if items[kept[at]] == item:
-            return True
-    return False

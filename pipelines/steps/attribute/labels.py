@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.arrays import Bools, Floats, Ints
-from pipelines.steps.attribute.credit import sample_times
 from pipelines.steps.attribute.kernels import follow
 from pipelines.steps.attribute.memory import Memory
+from pipelines.steps.attribute.retract import sample_times
 from pipelines.steps.attribute.rules import KINDS, Rules
 from pipelines.steps.attribute.tables import Credits
 from pipelines.steps.order import order_by

@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.arrays import Ints
+from pipelines.arrays import Bools, Ints
 from schemas.hashing import hash_one
 from schemas.spec import Spec, Task
+
+NO_DOMAIN = -2
+"""The index of a domain that no request is of, nor any feedback."""
 
 KINDS = {"binary": 0, "sum": 1, "max": 2, "last": 3}
 
@@ -20,6 +23,8 @@ class Rules:
     task_ids: Ints
     scenario_ids: Ints
     scenario_domains: Ints
+    target: int
+    """The target domain's index; `NO_DOMAIN` without one."""
 
     @classmethod
     def of(cls, spec: Spec) -> "Rules":
@@ -33,6 +38,7 @@ class Rules:
             task_ids=np.array([hash_one(task.name) for task in tasks], np.int64),
             scenario_ids=np.array([scenario for scenario, _ in scenarios], np.int64),
             scenario_domains=np.array([domain for _, domain in scenarios], np.int64),
+            target=NO_DOMAIN if spec.target is None else domains.index(spec.target.domain),
         )
 
     @property
@@ -43,6 +49,28 @@ class Rules:
     def domain_of(self, scenario: Ints) -> Ints:
         """The domain's index of each known scenario hash."""
         return self.scenario_domains[np.searchsorted(self.scenario_ids, scenario)]
+
+    def domains_of(self, task: Task) -> list[int]:
+        """The domains that a task names."""
+        domains = list(self.spec.domains)
+        return [domains.index(name) for name in task.domains]
+
+    def is_conversion(self, task: Task) -> bool:
+        """Whether a task's stream is of conversions."""
+        return self.spec.streams[task.stream].kind == "conversion"
+
+    def is_hierarchical(self, task: Task) -> bool:
+        """Whether rule 3 acts on a task: it credits the target's samples with foreign events."""
+        target = self.spec.target
+        return target is not None and target.hierarchical and target.domain in task.domains
+
+    def may_credit(self, task: Task, domain: Ints) -> Bools:
+        """Which events of these domains make an (event, task)."""
+        named = np.isin(domain, self.domains_of(task))
+        if self.spec.target is None:
+            return named | (domain < 0)
+        reached = self.spec.target.domain in task.domains
+        return named | (reached & (domain != self.target))
 
     def sealed_at(self, time_ms: Ints) -> Ints:
         """The cut of the window that holds each request time."""

@@ -6,6 +6,7 @@ Nested payloads are gathered here, once, straight into their final order.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from pipelines.steps.attribute.labels import Label
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import Credits
-from pipelines.steps.encode import encode
+from pipelines.steps.encode import encode_known
 from pipelines.steps.ragged import inverse, offsets_of, runs
 from schemas.labels import ORIGIN_CODES
 from schemas.record import candidates_type, label_type, labels_type, request_type
@@ -50,9 +51,10 @@ def seal_requests(
     if not len(due):
         return schema.empty_table()
     chosen = _choose(memory, due, rules)
+    domain = rules.domain_of(rows.scenario[chosen.requests])
     columns = {
         **_keys(memory, chosen, rules),
-        **_encoded(chosen.logged, rules.spec.owned_by("user", "context", "query")),
+        **_encoded(chosen.logged, rules.spec.owned_by("user", "context", "query"), domain, rules),
         "candidates": _candidates(memory, chosen, label, credits, rules),
     }
     return pa.table([columns[name] for name in schema.names], schema=schema)
@@ -116,21 +118,30 @@ def _keys(memory: Memory, chosen: _Chosen, rules: Rules) -> dict[str, pa.Array]:
     }
 
 
-def _encoded(logged: pa.Table, features: tuple[Feature, ...]) -> dict[str, pa.Array]:
-    return {f.name: encode(f, logged[f.name].combine_chunks()) for f in features}
+def _encoded(
+    logged: pa.Table, features: tuple[Feature, ...], domain: Ints, rules: Rules
+) -> dict[str, pa.Array]:
+    """The features of rows of these domains; missing where a domain does not log them."""
+    domains = list(rules.spec.domains)
+    columns = {}
+    for feature in features:
+        known = np.isin(domain, [domains.index(d) for d in feature.domains or domains])
+        columns[feature.name] = encode_known(feature, logged[feature.name].combine_chunks(), known)
+    return columns
 
 
 def _candidates(
     memory: Memory, chosen: _Chosen, label: Label, credits: Credits, rules: Rules
 ) -> pa.StructArray:
-    rows, samples = len(chosen.samples), memory.samples
+    samples = memory.samples
+    domain = np.repeat(rules.domain_of(memory.requests.scenario[chosen.requests]), chosen.counts)
     columns = {
         "item": pa.array(samples.item[chosen.samples]),
         "item_id": samples.item_id.take(pa.array(chosen.samples)),
-        "origin": pa.array(np.full(rows, ORIGIN_CODES["exposed"], np.int32)),
+        "origin": pa.array(_origins(samples.exposed[chosen.samples])),
         "position": chosen.candidates["position"].combine_chunks().cast(pa.int32()),
-        "probability": pa.array(np.ones(rows)),
-        **_encoded(chosen.candidates, rules.spec.owned_by("item", "cross")),
+        "probability": pa.array(samples.probability[chosen.samples]),
+        **_encoded(chosen.candidates, rules.spec.owned_by("item", "cross"), domain, rules),
     }
     kind = candidates_type(rules.spec)
     offsets = pa.array(offsets_of(chosen.counts).astype(np.int32))
@@ -140,6 +151,10 @@ def _candidates(
         for field in kind
     ]
     return pa.StructArray.from_arrays(lists, fields=list(kind))
+
+
+def _origins(exposed: Bools) -> npt.NDArray[np.int32]:
+    return np.where(exposed, ORIGIN_CODES["exposed"], ORIGIN_CODES["unexposed"]).astype(np.int32)
 
 
 def _list(offsets: pa.Array, values: pa.Array, kind: pa.ListType) -> pa.ListArray:

@@ -73,10 +73,15 @@ class Requests(ColumnSet):
 
 @dataclass(frozen=True)
 class Samples(ColumnSet):
-    """Kept candidates, those of one request together; `child` is the row in its segment."""
+    """Kept candidates, those of one request together; `child` is the row in its segment.
+
+    `probability` is that of being kept: below 1 only for unexposed ones (rule 9).
+    """
 
     item: Ints
     child: Ints
+    exposed: Bools
+    probability: Floats
     item_id: pa.StringArray
 
 
