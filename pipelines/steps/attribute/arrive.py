@@ -39,6 +39,7 @@ def _exposures(memory: Memory, events: pa.Table, rules: Rules, outputs: Outputs)
     if late.any():
         old = memory.requests.where(
             memory.requests.settled
+            & ~memory.requests.pseudo
             & (memory.requests.time_ms >= memory.last_cut - rules.spec.memory_ms)
         )
         known = np.isin(_request_keys(events), mix(old.user, old.request))
@@ -72,8 +73,10 @@ def _remember(memory: Memory, events: pa.Table, rules: Rules) -> Memory:
         segment=np.full(rows, memory.epoch, np.int64),
         row=np.arange(rows, dtype=np.int64),
         settled=np.zeros(rows, np.bool_),
+        pseudo=np.zeros(rows, np.bool_),
         user_id=_text(events, "user_id"),
         request_id=_text(events, "request_id"),
+        source_id=pa.repeat("", rows),
     )
     item_id = children.field("item_id").take(pa.array(kept.rows))
     samples = Samples(hash_strings(item_id), kept.rows, kept.exposed, kept.probability, item_id)

@@ -1,63 +1,38 @@
 """Rules 1 to 4 and 8: which samples each newly settled event credits."""
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from pipelines.arrays import Bools, Ints
+from pipelines.steps.attribute.backbone import Backbone
 from pipelines.steps.attribute.kernels import kept_later, named_domain, place, place_in_target
 from pipelines.steps.attribute.memory import Memory, Outputs
-from pipelines.steps.attribute.retract import match_retractions, sample_times, withdraw
+from pipelines.steps.attribute.retract import Withdrawals, changeable, match_retractions
 from pipelines.steps.attribute.rules import Rules
-from pipelines.steps.attribute.tables import NEVER, Credits, Feedback, Unplaced
-from pipelines.steps.ragged import offsets_of
+from pipelines.steps.attribute.tables import NEVER, Credits, Feedback, Pairs
 from schemas.hashing import hash_one
 from schemas.spec import Task
 
 
 @dataclass(frozen=True)
-class Backbone:
-    """The settled requests as the kernels want them."""
+class Credited:
+    """The memory with new credits, what is to be withdrawn, and events whose label was closed."""
 
-    user: Ints
-    requests: tuple[Ints, Ints, Ints, Ints]
-    samples: tuple[Ints, Bools]
-
-    @classmethod
-    def of(cls, memory: Memory, rules: Rules) -> "Backbone":
-        """The memory's requests, in (user, time, request id falling) order."""
-        rows = memory.requests
-        domain, offsets = rules.domain_of(rows.scenario), offsets_of(rows.samples)
-        requests = (rows.time_ms, rows.request, domain, offsets)
-        return cls(rows.user, requests, (memory.samples.item, memory.samples.exposed))
-
-    def events(self, feedback: Feedback, rows: Ints) -> tuple[Any, ...]:
-        """Rows of feedback with the bounds of their users' requests, as the kernels want them."""
-        user = feedback.user[rows]
-        return (
-            np.searchsorted(self.user, user, side="left"),
-            np.searchsorted(self.user, user, side="right"),
-            feedback.time_ms[rows],
-            feedback.item[rows],
-            feedback.domain[rows],
-            feedback.request[rows],
-            feedback.named[rows],
-            feedback.settle_ms[rows],
-        )
+    memory: Memory
+    withdrawals: Withdrawals
+    closed: Ints
 
 
-def credit(memory: Memory, fresh: int, rules: Rules, outputs: Outputs) -> Memory:
-    """Credit the last `fresh` rows of feedback, then withdraw what retractions cancel."""
+def credit(memory: Memory, fresh: int, rules: Rules) -> Credited:
+    """Credit the last `fresh` rows of feedback to native samples."""
     backbone = Backbone.of(memory, rules)
     rows = np.arange(len(memory.feedback) - fresh, len(memory.feedback))
     memory = _resolve_domains(memory, rows, backbone, rules)
     memory, withdrawals = match_retractions(memory, rules)
     memory = _flag_clicks(memory, rows, backbone, rules)
     memory, closed = _credit_tasks(memory, rows, backbone, rules)
-    memory, refused = withdraw(memory, withdrawals, rules)
-    outputs.counts["closed"] += len(np.unique(closed)) + refused
-    return memory
+    return Credited(memory, withdrawals, closed)
 
 
 def _resolve_domains(memory: Memory, rows: Ints, backbone: Backbone, rules: Rules) -> Memory:
@@ -112,11 +87,16 @@ def _credit_tasks(
         own = _place_own(memory, events, task, backbone, rules)
         far = _place_far(memory, events, own.sample, task, backbone, rules)
         unplaced = (own.sample < 0) & (far.sample < 0)
-        memory = _unplaced(memory, events[unplaced], index, rules)
+        memory = replace(memory, unplaced=_with(memory.unplaced, events[unplaced], index, rules))
+        memory = _reached(memory, events[far.sample >= 0])
+        if rules.has_fourth_tier(task):
+            at_home = (own.sample >= 0) & (memory.feedback.domain[events] == rules.target)
+            free = events[(far.sample < 0) & ~at_home]
+            memory = replace(memory, waiting=_with(memory.waiting, free, index, rules))
         for placed in (own, far):
             found = placed.sample >= 0
             still = found.copy()
-            still[found] = _changeable(memory, events[found], placed.sample[found], index, rules)
+            still[found] = changeable(memory, events[found], placed.sample[found], index, rules)
             closed.append(events[found & ~still])
             memory = _add(memory, events, placed, still, index, rules)
     return memory, np.concatenate(closed)
@@ -170,18 +150,14 @@ def _place_far(
     return placed
 
 
-def _changeable(memory: Memory, events: Ints, samples: Ints, task: int, rules: Rules) -> Bools:
-    """Rule 8: late feedback acts only where the label was open or unpublished at the last cut."""
-    last = memory.feedback.settle_ms[events] - rules.spec.window.length_ms
-    time_ms = sample_times(memory, samples)
-    closes = rules.closes(np.full(len(samples), task), time_ms)
-    late = memory.feedback.late[events]
-    return ~late | (closes > last) | (rules.sealed_at(time_ms) > last)
+def _reached(memory: Memory, events: Ints) -> Memory:
+    reached = memory.feedback.reached.copy()
+    reached[events] = True
+    return replace(memory, feedback=replace(memory.feedback, reached=reached))
 
 
-def _unplaced(memory: Memory, events: Ints, task: int, rules: Rules) -> Memory:
-    rows = Unplaced(events, np.full(len(events), rules.task_ids[task]))
-    return replace(memory, unplaced=memory.unplaced.joined(rows))
+def _with(pairs: Pairs, events: Ints, task: int, rules: Rules) -> Pairs:
+    return pairs.joined(Pairs(events, np.full(len(events), rules.task_ids[task])))
 
 
 def _add(

@@ -76,6 +76,9 @@ def _forget_feedback(memory: Memory, cut: int, rules: Rules) -> Memory:
     needed = feedback.time_ms >= cut - rules.spec.memory_ms
     needed[memory.credits.feedback] = True
     needed[memory.unplaced.feedback] = True
+    needed[memory.waiting.feedback] = True
+    if rules.searchifies:
+        needed |= (feedback.positive >= 0) | _on_open_windows(memory, cut, rules)
     if needed.all():
         return memory
     kept = np.flatnonzero(needed)
@@ -85,7 +88,16 @@ def _forget_feedback(memory: Memory, cut: int, rules: Rules) -> Memory:
         feedback=feedback.take(kept),
         credits=replace(memory.credits, feedback=moved(memory.credits.feedback, places)),
         unplaced=replace(memory.unplaced, feedback=moved(memory.unplaced.feedback, places)),
+        waiting=replace(memory.waiting, feedback=moved(memory.waiting.feedback, places)),
     )
+
+
+def _on_open_windows(memory: Memory, cut: int, rules: Rules) -> Bools:
+    """Clicks on samples of windows that are not sealed: rule 10 has not judged them yet."""
+    flag = memory.feedback.flag
+    waits = flag >= 0
+    waits[waits] = rules.sealed_at(sample_times(memory, flag[waits])) > cut
+    return waits
 
 
 def _needed_segments(memory: Memory, cut: int, rules: Rules) -> dict[int, pa.Table]:

@@ -1,7 +1,7 @@
 """The inner loops: placing events on samples, and following labels over cuts (numba).
 
 Requests stand in (user, time, request id falling) order, so that a backward scan meets the
-latest request first and, at one time, the smaller id first. `offsets` maps request → samples.
+latest request first and, at one time, the smaller id first.
 """
 # mypy: disable-error-code="no-untyped-def"
 
@@ -43,10 +43,11 @@ def place(events, horizon_ms, conversion, requests, samples, flags, reach_ms):
     """Rules 1 and 2: the sample that each event credits, and by which tier; -1 for none.
 
     `events`: first and past-last request of the user, time, item, domain, named request,
-    named, settling cut. `requests`: time, id, domain, offsets. `samples`: item, exposed.
+    named, settling cut. `requests`: time, id, domain, first and past-last sample. `samples`:
+    item, exposed.
     """
     begin, stop, time, item, domain, request, named, settle = events
-    q_time, q_request, q_domain, offsets = requests
+    q_time, q_request, q_domain, first, last = requests
     items, was_exposed = samples
     placed = np.full(len(time), -1, np.int64)
     tier = np.full(len(time), -1, np.int64)
@@ -58,7 +59,7 @@ def place(events, horizon_ms, conversion, requests, samples, flags, reach_ms):
         while q >= begin[e] and q_time[q] >= time[e] - horizon_ms:
             sample = -1
             if q_domain[q] == domain[e]:
-                sample = sample_of(item[e], offsets[q], offsets[q + 1], items)
+                sample = sample_of(item[e], first[q], last[q], items)
             if sample >= 0 and was_exposed[sample]:
                 if named[e] and q_request[q] == request[e]:
                     placed[e], tier[e] = sample, DIRECT
@@ -88,7 +89,7 @@ def place_in_target(events, horizon_ms, conversion, target, requests, samples, f
     unexposed sample. Arguments as for `place`; `target` is a domain.
     """
     begin, stop, time, item, domain, _, _, settle = events
-    q_time, _, q_domain, offsets = requests
+    q_time, _, q_domain, first, last = requests
     items, was_exposed = samples
     placed = np.full(len(time), -1, np.int64)
     tier = np.full(len(time), -1, np.int64)
@@ -98,7 +99,7 @@ def place_in_target(events, horizon_ms, conversion, target, requests, samples, f
         while q >= begin[e] and q_time[q] >= time[e] - horizon_ms:
             sample = -1
             if q_domain[q] == target:
-                sample = sample_of(item[e], offsets[q], offsets[q + 1], items)
+                sample = sample_of(item[e], first[q], last[q], items)
             q -= 1
             if sample < 0:
                 continue
@@ -117,19 +118,42 @@ def place_in_target(events, horizon_ms, conversion, target, requests, samples, f
 
 
 @njit(cache=True)
+def latest_positive(events, horizon_ms, positives):
+    """Rule 10: the pseudo-sample that each conversion credits at the first cut possible; or -1.
+
+    `events`: key of user and item, time, settling cut. `positives`, by key, time falling and id:
+    key, sample, time, cut of the window, and of the click time, fall time, fall cut.
+    """
+    key, time, settle = events
+    p_key, p_sample, p_time, p_cut, click, fall, fall_settle = positives
+    placed = np.full(len(time), -1, np.int64)
+    for e in range(len(time)):
+        begin = np.searchsorted(p_key, key[e], side="left")
+        stop = np.searchsorted(p_key, key[e], side="right")
+        best_cut = np.int64(1) << 62
+        for p in range(begin, stop):
+            cut = max(settle[e], p_cut[p])
+            in_time = p_time[p] <= click[p] <= time[e] <= p_time[p] + horizon_ms
+            fallen = fall[p] <= time[e] and fall_settle[p] <= cut
+            if in_time and not fallen and cut < best_cut:
+                best_cut, placed[e] = cut, p_sample[p]
+    return placed
+
+
+@njit(cache=True)
 def kept_later(events, until, target, requests, items):
     """Rule 4: whether a kept sample of the event's own or the target domain comes later.
 
     That is one with `t_e < t_s ≤ until`; `target` is a domain, or one that no request has.
     """
     begin, stop, time, item, domain, _, _, _ = events
-    q_time, _, q_domain, offsets = requests
+    q_time, _, q_domain, first, last = requests
     found = np.zeros(len(time), np.bool_)
     for e in range(len(time)):
         q = begin[e] + np.searchsorted(q_time[begin[e] : stop[e]], time[e], side="right")
         while q < stop[e] and q_time[q] <= until[e] and not found[e]:
             if q_domain[q] == domain[e] or q_domain[q] == target:
-                found[e] = sample_of(item[e], offsets[q], offsets[q + 1], items) >= 0
+                found[e] = sample_of(item[e], first[q], last[q], items) >= 0
             q += 1
     return found
 
@@ -138,7 +162,7 @@ def kept_later(events, until, target, requests, items):
 def named_domain(events, horizon_ms, requests):
     """The domain of the named request, if `t_s ≤ t_e ≤ t_s + horizon`; -1 otherwise."""
     begin, stop, time, _, _, request, named, _ = events
-    q_time, q_request, q_domain, _ = requests
+    q_time, q_request, q_domain, _, _ = requests
     domain = np.full(len(time), -1, np.int64)
     for e in range(len(time)):
         if not named[e]:

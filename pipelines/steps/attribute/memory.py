@@ -10,10 +10,10 @@ from pipelines.dead_letters import DEAD_LETTER_SCHEMA
 from pipelines.steps.attribute.tables import (
     Credits,
     Feedback,
+    Pairs,
     Requests,
     Retractions,
     Samples,
-    Unplaced,
 )
 from pipelines.steps.step import NO_CUT, Tables
 
@@ -25,7 +25,8 @@ class Memory:
     """What one shard remembers between two calls.
 
     `segments` hold the exposures as they were read, until their windows are sealed; `arrived`
-    the feedback whose cut has not come.
+    the feedback whose cut has not come; `unplaced` the pairs that no sample received, until they
+    are counted; `waiting` the conversions that may yet go to a positive of rule 10.
     """
 
     last_cut: int
@@ -34,7 +35,8 @@ class Memory:
     samples: Samples
     feedback: Feedback
     credits: Credits
-    unplaced: Unplaced
+    unplaced: Pairs
+    waiting: Pairs
     retractions: Retractions
     arrived: pa.Table | None
     segments: Mapping[int, pa.Table]
@@ -50,7 +52,8 @@ class Memory:
             samples=Samples.of(tables.get("samples")),
             feedback=Feedback.of(tables.get("feedback")),
             credits=Credits.of(tables.get("credits")),
-            unplaced=Unplaced.of(tables.get("unplaced")),
+            unplaced=Pairs.of(tables.get("unplaced")),
+            waiting=Pairs.of(tables.get("waiting")),
             retractions=Retractions.of(tables.get("retractions")),
             arrived=tables.get("arrived"),
             segments={
@@ -70,6 +73,7 @@ class Memory:
             "feedback": self.feedback.table(),
             "credits": self.credits.table(),
             "unplaced": self.unplaced.table(),
+            "waiting": self.waiting.table(),
             "retractions": self.retractions.table(),
         }
         if self.arrived is not None:

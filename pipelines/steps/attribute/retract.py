@@ -1,4 +1,4 @@
-"""Rule 7: pairing retractions with their events, and withdrawing what these had credited."""
+"""Rules 7 and 8: retractions and their events, and which labels may still change."""
 
 from dataclasses import dataclass, replace
 
@@ -87,3 +87,12 @@ def sample_times(memory: Memory, samples: Ints) -> Ints:
     """The request time of each sample."""
     offsets = offsets_of(memory.requests.samples)
     return memory.requests.time_ms[np.searchsorted(offsets, samples, side="right") - 1]
+
+
+def changeable(memory: Memory, events: Ints, samples: Ints, task: int, rules: Rules) -> Bools:
+    """Rule 8: late feedback acts only where the label was open or unpublished at the last cut."""
+    last = memory.feedback.settle_ms[events] - rules.spec.window.length_ms
+    time_ms = sample_times(memory, samples)
+    closes = rules.closes(np.full(len(samples), task), time_ms)
+    late = memory.feedback.late[events]
+    return ~late | (closes > last) | (rules.sealed_at(time_ms) > last)

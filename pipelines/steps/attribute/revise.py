@@ -48,19 +48,19 @@ def seal_revisions(memory: Memory, revision: Revision, credits: Credits, rules: 
     columns["old_open"] = pa.array(closes > revision.old_cut)
     columns["new_open"] = pa.array(closes > revision.cut)
     schema = pa.schema([pa.field(CARRIER, pa.int64(), nullable=False), *revision_schema()])
-    return _in_order(pa.table([columns[name] for name in schema.names], schema=schema))
+    rows = pa.table([columns[name] for name in schema.names], schema=schema)
+    return rows.take(pa.array(_final_order(rows, memory, request)))
 
 
-def _in_order(rows: pa.Table) -> pa.Table:
-    keys = (
-        CARRIER,
-        "window_start_ms",
-        "user_id",
-        "request_time_ms",
-        "request_id",
-        "item_id",
-        "task",
+def _final_order(rows: pa.Table, memory: Memory, request: Ints) -> Ints:
+    """Rule 12: in a user's requests of one time, pseudo ones come last, by their source."""
+    before = (CARRIER, "window_start_ms", "user_id", "request_time_ms")
+    after = ("request_id", "item_id", "task")
+    frame = pl.DataFrame(pl.from_arrow(rows.select([*before, *after]))).with_columns(
+        row=np.arange(len(request)),
+        source=pl.Series(memory.requests.source_id.take(pa.array(request)), dtype=pl.String),
     )
-    frame = pl.DataFrame(pl.from_arrow(rows.select(keys))).with_row_index("row")
-    order: Ints = frame.sort(*keys)["row"].to_numpy()
-    return rows.take(pa.array(order))
+    by_source = pl.when(pl.col("source") == "").then(pl.col("request_id")).otherwise("source")
+    frame = frame.with_columns(pseudo=pl.col("source") != "", request_id=by_source)
+    order: Ints = frame.sort(*before, "pseudo", *after)["row"].to_numpy()
+    return order

@@ -59,10 +59,23 @@ class Rules:
         """Whether a task's stream is of conversions."""
         return self.spec.streams[task.stream].kind == "conversion"
 
+    def names_target(self, task: Task) -> bool:
+        """Whether a task is one of the target domain."""
+        return self.spec.target is not None and self.spec.target.domain in task.domains
+
     def is_hierarchical(self, task: Task) -> bool:
         """Whether rule 3 acts on a task: it credits the target's samples with foreign events."""
         target = self.spec.target
-        return target is not None and target.hierarchical and target.domain in task.domains
+        return target is not None and target.hierarchical and self.names_target(task)
+
+    @property
+    def searchifies(self) -> bool:
+        """Whether foreign clicks become requests of the target domain (rule 10)."""
+        return self.spec.target is not None and self.spec.target.searchify is not None
+
+    def has_fourth_tier(self, task: Task) -> bool:
+        """Whether a task's events may go to a positive of rule 10."""
+        return self.searchifies and self.names_target(task) and self.is_conversion(task)
 
     def may_credit(self, task: Task, domain: Ints) -> Bools:
         """Which events of these domains make an (event, task)."""

@@ -44,8 +44,9 @@ def _settle_requests(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -
     requests = memory.requests
     fresh = np.flatnonzero(~requests.settled & (requests.time_ms <= cut))
     key = mix(requests.user, requests.request)
+    known = requests.settled & ~requests.pseudo
     alive = survivors(
-        (key[requests.settled], requests.time_ms[requests.settled]),
+        (key[known], requests.time_ms[known]),
         (key[fresh], requests.time_ms[fresh], rules.cut_at_or_after(requests.time_ms[fresh])),
         rules.reach_ms,
         lambda rows: _exposure_digests(memory, fresh[rows], rules),
@@ -78,7 +79,11 @@ def with_requests(memory: Memory, rows: Ints) -> Memory:
         memory,
         requests=requests.take(rows),
         samples=memory.samples.take(samples),
-        feedback=replace(feedback, flag=moved(feedback.flag, places)),
+        feedback=replace(
+            feedback,
+            flag=moved(feedback.flag, places),
+            positive=moved(feedback.positive, places),
+        ),
         credits=replace(credits, sample=moved(credits.sample, places)),
     )
 
@@ -178,5 +183,7 @@ def _columns(events: pa.Table, key: Ints, settle_ms: Ints, late: Bools, rules: R
         flag=np.full(rows, -1, np.int64),
         fall_ms=np.full(rows, NEVER, np.int64),
         fall_settle_ms=np.full(rows, NEVER, np.int64),
+        reached=np.zeros(rows, np.bool_),
+        positive=np.full(rows, -1, np.int64),
         event_id=events["event_id"].cast(pa.string()).combine_chunks(),
     )

@@ -2,15 +2,21 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from pipelines.steps.attribute.actions import actions_of
 from pipelines.steps.attribute.arrive import arrive
 from pipelines.steps.attribute.credit import count_unplaced, credit
 from pipelines.steps.attribute.forget import forget
+from pipelines.steps.attribute.fourth_tier import credit_positives
 from pipelines.steps.attribute.labels import publish
 from pipelines.steps.attribute.memory import Memory, Outputs
+from pipelines.steps.attribute.retract import withdraw
 from pipelines.steps.attribute.revise import seal_revisions
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.seal import seal_requests
+from pipelines.steps.attribute.seal_pseudo import questions_of, seal_pseudo
+from pipelines.steps.attribute.searchify import searchify
 from pipelines.steps.attribute.settle import settle
 from pipelines.steps.step import Tables
 from schemas.spec import Spec
@@ -39,9 +45,16 @@ class AttributeStep:
 
 def _evaluate(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memory:
     settled = settle(memory, cut, rules, outputs)
-    memory = credit(settled.memory, settled.fresh, rules, outputs)
+    credited = credit(settled.memory, settled.fresh, rules)
+    made = searchify(credited.memory, settled.fresh, cut, rules, outputs)
+    memory, closed = credit_positives(made.memory, cut, rules)
+    memory, refused = withdraw(memory, credited.withdrawals, rules)
+    outputs.counts["closed"] += len(np.unique(np.append(credited.closed, closed))) + refused
     labels, revisions, credits = publish(memory, cut, rules)
     outputs.tables["requests"] = seal_requests(memory, labels, credits, cut, rules)
+    if rules.searchifies:
+        pseudo = seal_pseudo(memory, made, labels, credits, rules)
+        outputs.tables |= questions_of(pseudo, outputs.tables["requests"], rules)
     outputs.tables["revisions"] = seal_revisions(memory, revisions, credits, rules)
     outputs.tables["actions"] = actions_of(settled.events, rules.spec)
     memory = count_unplaced(memory, cut, rules, outputs)

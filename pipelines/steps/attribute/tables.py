@@ -56,7 +56,11 @@ class ColumnSet:
 
 @dataclass(frozen=True)
 class Requests(ColumnSet):
-    """Requests in memory, settled or only arrived; `samples` counts their kept candidates."""
+    """Requests in memory, settled or only arrived; `samples` counts their kept candidates.
+
+    `pseudo` ones were made of a foreign click (rule 10): they show the item of the click alone,
+    and `source_id` names the request it came from.
+    """
 
     user: Ints
     request: Ints
@@ -67,8 +71,10 @@ class Requests(ColumnSet):
     segment: Ints
     row: Ints
     settled: Bools
+    pseudo: Bools
     user_id: pa.StringArray
     request_id: pa.StringArray
+    source_id: pa.StringArray
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,7 @@ class Feedback(ColumnSet):
 
     `flag` is the sample that a click flags (-1: none), from the event's time until `fall_ms`,
     known from cut `fall_settle_ms` on. `domain` is an index into the spec's domains or -1.
+    `reached`: rule 3 found it a sample; `positive` is the pseudo-sample that it made (-1: none).
     """
 
     key: Ints
@@ -107,6 +114,8 @@ class Feedback(ColumnSet):
     flag: Ints
     fall_ms: Ints
     fall_settle_ms: Ints
+    reached: Bools
+    positive: Ints
     event_id: pa.StringArray
 
 
@@ -123,8 +132,8 @@ class Credits(ColumnSet):
 
 
 @dataclass(frozen=True)
-class Unplaced(ColumnSet):
-    """(event, task) pairs that no sample received, until they are counted."""
+class Pairs(ColumnSet):
+    """(event, task) pairs: feedback row and task hash."""
 
     feedback: Ints
     task: Ints
