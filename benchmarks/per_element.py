@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from benchmarks.speed_world import speed_spec
+from benchmarks.speed_world.spec import speed_spec
 from schemas.hashing import hash_one, shard_of
 from schemas.labels import TIER_CODES
 from schemas.record import revision_avro, user_window_avro

@@ -24,7 +24,9 @@ from typing import Any
 import fastavro
 import pyarrow.parquet as pq
 
-from benchmarks.speed_world import World, first_hours, speed_spec, write_world
+from benchmarks.speed_world.files import first_hours, write_world
+from benchmarks.speed_world.shop import World
+from benchmarks.speed_world.spec import speed_spec
 from schemas.windows import WindowStore
 from schemas.windows.container import blocks, decode_header
 
@@ -190,9 +192,9 @@ def _pipeline() -> Side:
 
 
 def _by_hand() -> Side:
-    from benchmarks import by_hand
+    from benchmarks.by_hand import program
 
-    return lambda source, windows: by_hand.main(source, windows, SHARDS)
+    return lambda source, windows: program.main(source, windows, SHARDS)
 
 
 def _per_element() -> Side:
