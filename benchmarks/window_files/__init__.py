@@ -1,0 +1,1 @@
+"""Window files as benchmarks make, compare and read them."""
