@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from schemas.spec import Spec
 from tests.oracle import Outcome, Read, Schedule, run
 from tests.pipeline.in_process import run_steps
-from tests.worlds import worlds
+from tests.worlds import target_worlds, worlds
 
 
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -16,6 +16,18 @@ from tests.worlds import worlds
 def test_windows_dead_letters_and_counts_equal_the_oracle(
     world: tuple[Spec, Schedule], shards: int
 ) -> None:
+    _equal_the_oracle(world, shards)
+
+
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@given(world=target_worlds(), shards=st.sampled_from([1, 3]))
+def test_with_a_target_domain_they_do_so_as_well(
+    world: tuple[Spec, Schedule], shards: int
+) -> None:
+    _equal_the_oracle(world, shards)
+
+
+def _equal_the_oracle(world: tuple[Spec, Schedule], shards: int) -> None:
     spec, schedule = world[0], _without_items(*world)
     expected, received = run(spec, schedule), run_steps(spec, schedule, shards)
     assert received.windows == expected.windows

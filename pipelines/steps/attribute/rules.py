@@ -80,10 +80,10 @@ class Rules:
     def may_credit(self, task: Task, domain: Ints) -> Bools:
         """Which events of these domains make an (event, task)."""
         named = np.isin(domain, self.domains_of(task))
-        if self.spec.target is None:
+        target = self.spec.target
+        if target is None or not (target.hierarchical or target.searchify):
             return named | (domain < 0)
-        reached = self.spec.target.domain in task.domains
-        return named | (reached & (domain != self.target))
+        return named | ((domain != self.target) & self.names_target(task))
 
     def sealed_at(self, time_ms: Ints) -> Ints:
         """The cut of the window that holds each request time."""
