@@ -85,25 +85,28 @@ class Reactions:
         row, position = np.nonzero(rng.random(chance.shape, np.float32) < chance)
         free = position != requests.planted[row]
         row, position = row[free], position[free]
-        at = requests.take(row)
+        number, time, domain, intent = (
+            column[row]
+            for column in (requests.number, requests.time, requests.domain, requests.intent)
+        )
         item = requests.items[row, position]
         clicks = self.feedback(
             rng,
             stream=CLICK,
-            time=at.time + delays(rng, self.world.delays["click"], len(row)),
-            user=at.user,
+            time=time + delays(rng, self.world.delays["click"], len(row)),
+            user=requests.user[row],
             item=item,
             cents=requests.cents[row, position],
-            domain=at.domain,
-            scenario=at.scenario,
-            via=at.number,
-            cause=at.number,
-            cause_domain=at.domain,
-            cause_time=at.time,
+            domain=domain,
+            scenario=requests.scenario[row],
+            via=number,
+            cause=number,
+            cause_domain=domain,
+            cause_time=time,
             origin=_all(row, EXPOSED),
             parent=_all(row, NONE).astype(np.int64),
             journey=_all(row, DIRECT),
-            intent=np.where(at.intent >= 0, at.intent, self.item_intent[item]),
+            intent=np.where(intent >= 0, intent, self.item_intent[item]),
         )
         return clicks, position
 

@@ -66,19 +66,19 @@ def remembered(
     luck = rng.random(click.shape, np.float32)
     row, slot = np.nonzero(luck < click + buy)
     journey = np.where(luck[row, slot] < click[row, slot], CROSS_CLICK, CROSS_CONVERSION)
-    at = target.take(row)
+    seen_ms = target.time[row]
     return Journeys(
-        time=np.maximum(at.time, clicked_ms[row, slot]) + _waits(world, rng, journey),
-        user=at.user,
-        item=at.items[np.arange(len(row)), slot],
+        time=np.maximum(seen_ms, clicked_ms[row, slot]) + _waits(world, rng, journey),
+        user=target.user[row],
+        item=target.items[row, slot],
         domain=_elsewhere(world, rng, len(row)),
         journey=journey.astype(np.int32),
         mode=_modes(world, rng, len(row)),
-        cause=at.number,
-        cause_domain=at.domain,
-        cause_time=at.time,
+        cause=target.number[row],
+        cause_domain=target.domain[row],
+        cause_time=seen_ms,
         origin=origin[row, slot].astype(np.int32),
-        intent=at.intent,
+        intent=target.intent[row],
     )
 
 

@@ -132,18 +132,20 @@ def propensities(visits, items_NK, shelves, interest, weights, base):
 
 
 @njit(cache=True)
-def search_lists(items_NK, user, keys, bits, item_count, mask):
+def search_lists(items_NK, user, keys, bits, item_count):
     """Row and slot of every candidate whose (user, item) is one of the sorted `keys`.
 
-    `bits` is a table of flags at `hash & mask` of every key, which spares most searches.
+    `bits` are the keys' own, of `bits_of`: they spare most of the searches.
     """
     row, slot = [], []
+    mask = np.uint64(8 * len(bits) - 1)
     for n in range(len(user)):
         for k in range(items_NK.shape[1]):
             if items_NK[n, k] < 0:
                 break
             key = np.int64(user[n]) * item_count + items_NK[n, k]
-            if bits[hash_of(key) & mask]:
+            bit = hash_of(key) & mask
+            if bits[bit >> np.uint64(3)] >> (bit & np.uint64(7)) & np.uint64(1):
                 at = np.searchsorted(keys, key)
                 if at < len(keys) and keys[at] == key:
                     row.append(n)
@@ -154,15 +156,17 @@ def search_lists(items_NK, user, keys, bits, item_count, mask):
 @njit(cache=True)
 def hash_of(key):
     """A mixed number of 44 bits, by multiplication."""
-    return np.int64((np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20))
+    return (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
 
 
 @njit(cache=True)
-def flags_of(keys, mask):
-    """The table of flags for `search_lists`, [mask + 1]."""
-    bits = np.zeros(mask + 1, np.bool_)
+def bits_of(keys, size):
+    """One bit set for each key, at its hash modulo `8 * size`, which is a power of two; [size]."""
+    bits = np.zeros(size, np.uint8)
+    mask = np.uint64(8 * size - 1)
     for key in keys:
-        bits[hash_of(key) & mask] = True
+        bit = hash_of(key) & mask
+        bits[bit >> np.uint64(3)] |= np.uint8(1 << (bit & np.uint64(7)))
     return bits
 
 

@@ -9,6 +9,7 @@ it, other than its cause and the request on which it happened:
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from pipelines.simulate import kernels
@@ -17,8 +18,7 @@ from pipelines.simulate.requests import Requests
 from pipelines.simulate.rows import NONE, Bools, Ints, Numbers, Rows
 from pipelines.simulate.world import World
 
-_FLAGS_PER_KEY = 16
-"""At least: so few candidates need a search."""
+_Bits = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Memory:
         """Candidates, by request, of the users and items that events are about."""
         count = self.world.items.count
         keys = np.sort(_keys(feedback, count))
-        flags = kernels.flags_of(keys, (1 << (_FLAGS_PER_KEY * len(keys)).bit_length()) - 1)
-        return pl.concat(_search(seen, keys, flags, count) for seen in self._seen)
+        bits = kernels.bits_of(keys, 1 << (2 * len(keys)).bit_length())
+        return pl.concat(_search(seen, keys, bits, count) for seen in self._seen)
 
     def _in_time(self, feedback: Feedback) -> Bools:
         number = np.concatenate([seen.number for seen in self._seen])
@@ -78,8 +78,8 @@ class Memory:
         return known
 
 
-def _search(seen: _Seen, keys: Ints, flags: Bools, items: int) -> pl.DataFrame:
-    row, slot = kernels.search_lists(seen.items, seen.user, keys, flags, items, len(flags) - 1)
+def _search(seen: _Seen, keys: Ints, bits: _Bits, items: int) -> pl.DataFrame:
+    row, slot = kernels.search_lists(seen.items, seen.user, keys, bits, items)
     return pl.DataFrame(
         {
             "key": seen.user[row].astype(np.int64) * items + seen.items[row, slot],

@@ -1,5 +1,6 @@
 """Tables of the simulator: dataclasses of equally long arrays, and queues of rows that fall due."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Generic, Self, TypeVar
@@ -28,7 +29,7 @@ class Rows:
 
     def take(self, chosen: npt.NDArray[np.integer] | Bools | slice) -> Self:
         """Rows by number, by mask or by slice."""
-        return type(self)(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
+        return type(self)(*(column[chosen] for column in vars(self).values()))
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
@@ -40,11 +41,22 @@ class Rows:
 R = TypeVar("R", bound=Rows)
 
 
+_MOST_PARTS = 16
+"""Of a queue, before they are merged: each costs a search whenever something falls due."""
+
+
 @dataclass
 class _Waiting(Generic[R]):
     rows: R
     due_ms: Ints
     """Never falling."""
+    taken: int = 0
+    """So many rows at the beginning wait no longer."""
+
+    def take_due(self, before_ms: float) -> "_Waiting[R]":
+        chosen = slice(self.taken, int(np.searchsorted(self.due_ms, before_ms)))
+        self.taken = max(self.taken, chosen.stop)
+        return _Waiting(self.rows.take(chosen), self.due_ms[chosen])
 
 
 @dataclass
@@ -56,22 +68,23 @@ class Queue(Generic[R]):
     def add(self, rows: R, due_ms: Ints) -> None:
         """Let rows wait until `due_ms`, shape [n]."""
         if len(rows):
-            order = np.argsort(due_ms, kind="stable")
-            self._parts.append(_Waiting(rows.take(order), due_ms[order]))
+            self._parts.append(_sorted(rows, due_ms))
+        if len(self._parts) > _MOST_PARTS:
+            self._parts = [_merged([part.take_due(math.inf) for part in self._parts])]
 
     def take_due(self, before_ms: float) -> R | None:
         """Remove and return what is due before a time, in order of due time; None if nothing is."""
-        due: list[_Waiting[R]] = []
-        for part in self._parts:
-            count = int(np.searchsorted(part.due_ms, before_ms))
-            if count:
-                due.append(_Waiting(part.rows.take(slice(count)), part.due_ms[:count]))
-                part.rows = part.rows.take(slice(count, None))
-                part.due_ms = part.due_ms[count:]
-        self._parts = [part for part in self._parts if len(part.due_ms)]
-        return _in_order(due) if due else None
+        due = [part.take_due(before_ms) for part in self._parts]
+        self._parts = [part for part in self._parts if part.taken < len(part.due_ms)]
+        found = [part for part in due if len(part.due_ms)]
+        return _merged(found).rows if found else None
 
 
-def _in_order(parts: list[_Waiting[R]]) -> R:
+def _merged(parts: list[_Waiting[R]]) -> _Waiting[R]:
     rows = type(parts[0].rows).concat([part.rows for part in parts])
-    return rows.take(np.argsort(np.concatenate([part.due_ms for part in parts]), kind="stable"))
+    return _sorted(rows, np.concatenate([part.due_ms for part in parts]))
+
+
+def _sorted(rows: R, due_ms: Ints) -> _Waiting[R]:
+    order = np.argsort(due_ms, kind="stable")
+    return _Waiting(rows.take(order), due_ms[order])
