@@ -1,12 +1,17 @@
 """The whole tiny world through the pipeline: what is beyond doubt is credited as truth says."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from pipelines.drivers.direct import DirectSettings, Summary, run
+from pipelines.simulate.world_file import scaled
 from schemas.labels import TIERS
 from schemas.windows import WindowStore
-from tests.simulate.conftest import SPEC, Written
+from tests.simulate.conftest import SPEC, Written, write
 
 pytestmark = pytest.mark.slow
 
@@ -15,7 +20,13 @@ pytestmark = pytest.mark.slow
 def windows(tiny: Written, tmp_path_factory: pytest.TempPathFactory) -> tuple[Summary, WindowStore]:
     folder = tmp_path_factory.mktemp("pipeline")
     settings = DirectSettings(
-        SPEC, tiny.out / "events", folder / "windows", folder / "state", shards=1, final=True
+        SPEC,
+        tiny.out / "events",
+        folder / "windows",
+        folder / "state",
+        shards=1,
+        epoch_rows=10_000,
+        final=True,
     )
     return run(settings), WindowStore(folder / "windows")
 
@@ -64,3 +75,30 @@ def test_a_direct_click_beyond_doubt_is_credited_to_its_cause(
         "named", tier=pl.col("tier").replace_strict(dict(enumerate(TIERS)), return_dtype=pl.String)
     )
     assert set(tiers.unique().rows()) == {(True, "direct"), (False, "in_domain")}
+
+
+def test_only_what_truth_calls_late_comes_too_late(tiny: Written, tmp_path: Path) -> None:
+    often = replace(tiny.world.faults, late=0.1)
+    hours = replace(tiny.world.delays["late"], median_ms=12 * 3_600_000)
+    small = replace(
+        scaled(tiny.world, users=100, days=2),
+        slice_ms=3_600_000,
+        faults=often,
+        delays={**tiny.world.delays, "late": hours},
+    )
+    written = write(small, tmp_path / "world")
+    settings = DirectSettings(
+        SPEC,
+        written.out / "events",
+        tmp_path / "windows",
+        tmp_path / "state",
+        shards=1,
+        epoch_rows=1_000,
+        final=True,
+    )
+    totals = run(settings).totals
+    letters = pl.read_parquet(tmp_path / "windows" / "dead_letters" / "*.parquet")
+    too_late = letters.filter(stream="exposure", reason="late")["raw"]
+    refused = {json.loads(raw)["request_id"] for raw in too_late}
+    assert refused <= set(written.truth("requests").filter("late")["request_id"])
+    assert len(too_late) == totals["dead/exposure/late"] > 20
