@@ -1,14 +1,17 @@
 """What is in the streams: sound but for what was planted, and every fault at its rate."""
 
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.simulate.world_file import scaled
 from pipelines.sources.files import FilesSource
 from pipelines.validate import validate
-from tests.simulate.conftest import Written
+from tests.simulate.conftest import Written, write
 from tests.simulate.rates import fits
 
 FEEDBACK = ("click", "cart", "conversion")
@@ -67,6 +70,16 @@ def test_disorder_stays_within_the_slack_but_for_the_late(tiny: Written, stream:
     assert beyond <= late
     assert events.filter(~pl.col(key).is_in(list(late)))["behind"].max() > 0
     assert fits(len(late), len(truth), tiny.world.faults.late)
+
+
+def test_frequent_faults_come_at_their_rates(tiny: Written, tmp_path: Path) -> None:
+    faults = replace(tiny.world.faults, late=0.2, duplicate=0.1, moved_duplicate=0.3)
+    often = write(replace(scaled(tiny.world, days=1), faults=faults), tmp_path / "often")
+    for name in ("requests", "feedback", "retractions"):
+        told = often.truth(name)
+        assert fits(told["late"].sum(), len(told), faults.late), name
+        assert fits((told["copies"] == "exact").sum(), len(told), faults.duplicate), name
+        assert fits((told["copies"] == "moved").sum(), len(told), faults.moved_duplicate), name
 
 
 def test_late_events_are_behind_by_more_than_the_slack(tiny: Written) -> None:

@@ -130,6 +130,11 @@ def test_a_visit_shows_what_its_journey_leads_to(tiny: Written, feedback: pl.Dat
     assert fits(crossed.height - len(visits), crossed.height,
                 1 - tiny.world.journeys.named - tiny.world.journeys.unnamed)  # fmt: skip
     assert not (crossed["domain"] == tiny.world.target).any()
+    share = tiny.world.journeys.named / (tiny.world.journeys.named + tiny.world.journeys.unnamed)
+    for stream in ("click", "conversion"):
+        mine = visits.filter(stream=stream)
+        kept = 1 - tiny.world.faults.missing_request_id[stream]
+        assert fits(mine["named"].sum(), len(mine), share * kept)
 
 
 def test_the_intent_of_a_foreign_click_is_what_the_user_looked_for(
