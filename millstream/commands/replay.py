@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     summary = _adapter(args.dataset)(
         args.source, args.out, spec, file_format=args.format, overwrite=args.overwrite
     )
-    print(json.dumps(asdict(summary), indent=2) if args.json else _text(args.out, summary))
+    print(json.dumps(asdict(summary), indent=2) if args.json else summary_text(args.out, summary))
     return 0
 
 
@@ -52,7 +52,8 @@ def _adapter(dataset: str) -> "Callable[..., ReplaySummary]":
     return {"kuairand": kuairand.replay, "ranklens": ranklens.replay}[dataset]
 
 
-def _text(out: Path, summary: "ReplaySummary") -> str:
+def summary_text(out: Path, summary: "ReplaySummary") -> str:
+    """What was written where, for a person."""
     counts = [f"  {stream:<16} {count:>12,}" for stream, count in summary.counts.items()]
     first, last = (_moment(time) for time in (summary.first_time_ms, summary.last_time_ms))
     notes = [f"  note: {note}" for note in summary.notes]

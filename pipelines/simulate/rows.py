@@ -1,0 +1,90 @@
+"""Tables of the simulator: dataclasses of equally long arrays, and queues of rows that fall due."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Generic, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.int32]
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+NONE = -1
+"""In any column of numbers: there is none."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Base of tables: every field is an array whose first axis counts rows, shape [n] or [n, k]."""
+
+    time: Ints
+    """Event time, milliseconds since 1970 UTC."""
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def take(self, chosen: npt.NDArray[np.integer] | Bools | slice) -> Self:
+        """Rows by number, by mask or by slice."""
+        return type(self)(*(column[chosen] for column in vars(self).values()))
+
+    @classmethod
+    def concat(cls, parts: Sequence[Self]) -> Self:
+        """The rows of one or more tables, one after the other."""
+        columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
+        return cls(**{name: np.concatenate(arrays) for name, arrays in columns.items()})
+
+
+R = TypeVar("R", bound=Rows)
+
+
+_MOST_PARTS = 16
+"""Of a queue, before they are merged: each costs a search whenever something falls due."""
+
+
+@dataclass
+class _Waiting(Generic[R]):
+    rows: R
+    due_ms: Ints
+    """Never falling."""
+    taken: int = 0
+    """So many rows at the beginning wait no longer."""
+
+    def take_due(self, before_ms: float) -> "_Waiting[R]":
+        chosen = slice(self.taken, int(np.searchsorted(self.due_ms, before_ms)))
+        self.taken = max(self.taken, chosen.stop)
+        return _Waiting(self.rows.take(chosen), self.due_ms[chosen])
+
+
+@dataclass
+class Queue(Generic[R]):
+    """Rows that wait for their time."""
+
+    _parts: list[_Waiting[R]] = field(default_factory=list)
+
+    def add(self, rows: R, due_ms: Ints) -> None:
+        """Let rows wait until `due_ms`, shape [n]."""
+        if len(rows):
+            self._parts.append(_sorted(rows, due_ms))
+        if len(self._parts) > _MOST_PARTS:
+            self._parts = [_merged([part.take_due(math.inf) for part in self._parts])]
+
+    def take_due(self, before_ms: float) -> R | None:
+        """Remove and return what is due before a time, in order of due time; None if nothing is."""
+        due = [part.take_due(before_ms) for part in self._parts]
+        self._parts = [part for part in self._parts if part.taken < len(part.due_ms)]
+        found = [part for part in due if len(part.due_ms)]
+        return _merged(found).rows if found else None
+
+
+def _merged(parts: list[_Waiting[R]]) -> _Waiting[R]:
+    rows = type(parts[0].rows).concat([part.rows for part in parts])
+    return _sorted(rows, np.concatenate([part.due_ms for part in parts]))
+
+
+def _sorted(rows: R, due_ms: Ints) -> _Waiting[R]:
+    order = np.argsort(due_ms, kind="stable")
+    return _Waiting(rows.take(order), due_ms[order])
