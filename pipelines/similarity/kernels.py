@@ -11,6 +11,49 @@ ALMOST = 1 - 1e-9
 
 
 @njit(cache=True)
+def space_at(data, at):
+    """The bytes of the white space character that begins at `at`; 0 if none does.
+
+    These are the 29 characters of `str.isspace`, as UTF-8.
+    """
+    first = data[at]
+    if first == 0x20 or 0x09 <= first <= 0x0D or 0x1C <= first <= 0x1F:
+        return 1
+    if first == 0xC2:
+        return 2 if data[at + 1] == 0x85 or data[at + 1] == 0xA0 else 0
+    if first < 0xE1 or first > 0xE3:
+        return 0
+    second, third = data[at + 1], data[at + 2]
+    general = second == 0x80 and (third <= 0x8A or third in (0xA8, 0xA9, 0xAF))
+    if first == 0xE2:
+        return 3 if general or (second == 0x81 and third == 0x9F) else 0
+    return 3 if (first, second, third) in ((0xE1, 0x9A, 0x80), (0xE3, 0x80, 0x80)) else 0
+
+
+@njit(cache=True)
+def split(data, offsets):
+    """The words of UTF-8 texts: their bytes, where each begins, where each text's words begin."""
+    total = offsets[-1] - offsets[0]
+    text = np.empty(total, np.uint8)
+    begins = np.zeros(total + 1, np.int32)
+    of_text = np.zeros(len(offsets), np.int64)
+    size, count = 0, 0
+    for row in range(len(offsets) - 1):
+        at = offsets[row]
+        while at < offsets[row + 1]:
+            space = space_at(data, at)
+            if space == 0:
+                text[size] = data[at]
+                size += 1
+            at += max(space, 1)
+            if size > begins[count] and (space > 0 or at == offsets[row + 1]):
+                count += 1
+                begins[count] = size
+        of_text[row + 1] = count
+    return text[:size], begins[: count + 1], of_text
+
+
+@njit(cache=True)
 def mark(data, begin, end, marked, starts):
     """Write `<word>` to `marked`, and where each character starts; return how many there are."""
     size = end - begin + 2
@@ -29,8 +72,7 @@ def mark(data, begin, end, marked, starts):
 def grams(data, offsets):
     """The grams of UTF-8 words: their bytes, where each begins, where each word's grams begin.
 
-    Of `<word>` these are every three characters in a row, then all of it where it is longer. The
-    empty word has none.
+    Of `<word>` these are every three characters in a row, then all of it where it is longer.
     """
     words = len(offsets) - 1
     total = offsets[words] - offsets[0]
@@ -41,7 +83,7 @@ def grams(data, offsets):
     size, count = 0, 0
     for word in range(words):
         chars = mark(data, offsets[word], offsets[word + 1], marked, starts)
-        for first in range(chars - 2 + (chars > 3)):
+        for first in range(chars - 2 if chars == 3 else chars - 1):
             whole = first == chars - 2
             begin = 0 if whole else starts[first]
             end = starts[chars if whole else first + 3]

@@ -1,20 +1,22 @@
 """Texts as signed counts of hashed character trigrams: the embedded default.
 
-A text is lower-cased and split at white space, both as Python's `str` does: Arrow's `utf8_lower`
-differs in the final sigma, in `İ` and in some fifty letters newer than its tables. The grams of a word w are the substrings of three
-characters of `<w>`, with repetition, and `<w>` itself where that is longer. With h the unsigned
-XXH3-64 of a gram,
+A text is lower-cased and split at white space, both as Python's `str` does. (Arrow's `utf8_lower`
+differs in the final sigma, in `İ` and in letters that only the newer of the two knows; its
+`utf8_split_whitespace` reads past the end of the column.) The grams of a word w are the
+substrings of three characters of `<w>`, with repetition, and `<w>` itself where that is longer.
+With h the unsigned XXH3-64 of a gram,
 
     v[h mod 256] += +1 if h < 2^63 else -1
 
 and every entry is then clipped to [-127, 127].
 
-Source: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009, equation 2
+Source: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning", 2009
 (the signed sum); Bojanowski et al., "Enriching Word Vectors with Subword Information", 2017,
 section 3.2 (the grams).
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.arrays import Ints
-from pipelines.similarity.kernels import add_grams, grams
+from pipelines.similarity.kernels import add_grams, grams, split
 from schemas.hashing import hash_strings
 
 WIDTH = 256
@@ -52,12 +54,10 @@ class Ngrams:
 
 
 def _encode(texts: pa.StringArray, vectors_ND: npt.NDArray[np.int8]) -> None:
-    split = pc.utf8_split_whitespace(pc.fill_null(texts, ""))
-    words = pc.dictionary_encode(split.flatten())
-    codes = words.indices.to_numpy()
-    of_text = split.offsets.to_numpy() - split.offsets[0].as_py()
+    data, begins, of_text = split(*_utf8(pc.fill_null(texts, "")))
+    words = pc.dictionary_encode(_strings(pa.StringArray, data, begins))
     index, sign, of_word = _signed_grams(words.dictionary)
-    add_grams(codes, of_text, of_word, index, sign, vectors_ND)
+    add_grams(words.indices.to_numpy(), of_text, of_word, index, sign, vectors_ND)
 
 
 def _signed_grams(
@@ -65,12 +65,17 @@ def _signed_grams(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int8], Ints]:
     """Index and sign of each gram of distinct words, and where each word's grams begin."""
     lowered = pa.array([word.lower() for word in words.to_pylist()], pa.string())
-    _, offsets, data = lowered.buffers()
-    text, begins, of_word = grams(
-        np.frombuffer(data or b"", np.uint8), np.frombuffer(offsets, np.int32)[: len(words) + 1]
-    )
-    parts = pa.LargeStringArray.from_buffers(
-        len(begins) - 1, pa.py_buffer(begins), pa.py_buffer(text)
-    )
-    hashes = hash_strings(parts)
+    data, begins, of_word = grams(*_utf8(lowered))
+    hashes = hash_strings(_strings(pa.LargeStringArray, data, begins))
     return (hashes & 0xFF).astype(np.uint8), np.where(hashes < 0, -1, 1).astype(np.int8), of_word
+
+
+def _utf8(strings: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """The bytes of a column without nulls, and where each string begins in them."""
+    _, offsets, data = strings.buffers()
+    begins = np.frombuffer(offsets or bytes(4), np.int32)
+    return np.frombuffer(data or b"", np.uint8), begins[strings.offset :][: len(strings) + 1]
+
+
+def _strings(kind: Any, data: npt.NDArray[np.uint8], begins: npt.NDArray[Any]) -> pa.Array:
+    return kind.from_buffers(len(begins) - 1, pa.py_buffer(begins), pa.py_buffer(data))

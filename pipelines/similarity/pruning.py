@@ -7,7 +7,7 @@ of integers: the answers are the same on every machine, as a graph or k-means in
 library would build, are not.
 
 Source: Singitham, Mahabhashyam and Raghavan, "Efficiency-Quality Tradeoffs for Vector Score
-Aggregation", VLDB 2004, section 3; Manning et al., "Introduction to Information Retrieval", 7.1.6.
+Aggregation", VLDB 2004; Manning et al., "Introduction to Information Retrieval", 7.1.6.
 """
 
 from math import isqrt

@@ -6,7 +6,7 @@ vector u becomes round(127 u). All cosines of this model are high (unrelated tex
 0.85), so a similarity floor needs another value than with `ngrams`. It is the same in every batch
 and for every number of threads; another kind of processor may round an entry differently.
 
-Source: Wang et al., "Multilingual E5 Text Embeddings: A Technical Report", 2024, section 2.
+Source: Wang et al., "Multilingual E5 Text Embeddings: A Technical Report", 2024.
 """
 
 from dataclasses import dataclass

@@ -125,10 +125,18 @@ def test_blocks_change_nothing(
     assert pairs(found) == expected
 
 
+def test_of_equals_met_later_the_first_still_answers() -> None:
+    questions, corpus = asked([[1, 1]], [1]), corpus_of([[2, 2], [1, 1]], [0, 0])
+    found = Answers.none(1)
+    compare(questions, np.array([0]), corpus, np.array([1]), found)
+    compare(questions, np.array([0]), corpus, np.array([0]), found)
+    assert pairs(found) == [(0, 1.0)]
+
+
 def test_the_order_in_which_entries_are_met_changes_nothing() -> None:
-    questions, corpus = random_world(300, 60)
+    questions, corpus = random_world(3_000, 60)
     found = Answers.none(60)
-    for entries in np.array_split(np.random.default_rng(1).permutation(300), 7):
+    for entries in np.array_split(np.random.default_rng(1).permutation(3_000), 7):
         compare(questions, np.arange(60), corpus, entries, found)
     assert pairs(found) == pairs(exact(questions, corpus))
 

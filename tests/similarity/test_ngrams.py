@@ -52,6 +52,17 @@ def test_text_without_a_word_is_zero(text: str | None) -> None:
     assert not encoded(text, "a")[0].any()
 
 
+def test_words_end_at_the_same_characters_as_in_python() -> None:
+    texts = [f"a{chr(code)}a" for code in [*range(0x3100), 0xFEFF, 0x1F600]]
+    assert encoded(*texts).tolist() == [slow_ngrams(text) for text in texts]
+
+
+@pytest.mark.parametrize("space", [" ", "\x1c", "\x85", "\u00a0", "\u2028", "\u3000"])
+def test_white_space_at_the_end_of_a_column_is_no_part_of_a_word(space: str) -> None:
+    for _ in range(100):
+        assert encoded("跑 a", "a" + space).tolist()[1] == encoded("a").tolist()[0]
+
+
 def test_no_texts_have_no_vectors() -> None:
     assert encoded().shape == (0, 256)
     assert encoded(None).dtype == np.int8

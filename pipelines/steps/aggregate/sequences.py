@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.arrays import Ints
-from pipelines.steps.aggregate.kernels import first_at
+from pipelines.steps.first_at import first_at
 from pipelines.steps.order import order_by
 from pipelines.steps.ragged import offsets_of, runs
 from schemas.spec import Sequences

@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 
 from pipelines.arrays import Ints
 from pipelines.steps.aggregate.sequences import Runs, find_runs, in_order, still_needed
 from pipelines.steps.attribute.actions import action_schema
+from pipelines.steps.resolve.finish import finish
 from pipelines.steps.step import NO_CUT, Tables
 from schemas.record import request_type, sequence_type, user_window_schema
 from schemas.spec import Spec
@@ -17,7 +19,8 @@ from schemas.spec import Spec
 class AggregateStep:
     """Sealed requests and settled actions → `users`, one `UserWindow` a user and window.
 
-    Revisions pass through. Events: `requests` by (window, user id, time, request id) and
+    Revisions pass through. With searchification `pseudo` requests, `texts` and `answers` make
+    more requests. Events: `requests` by (window, user id, time, request id) and
     `actions`, both of cuts up to the one given: unlike a first step's, they act in this call.
     Output rows are by (window, user id).
     """
@@ -28,11 +31,22 @@ class AggregateStep:
     def advance(self, state: Tables, events: Tables, cut: int) -> tuple[Tables, Tables]:
         """See `Step.advance`."""
         actions = self._known(state, events)
-        requests = events.get("requests")
+        requests = self._with_pseudo(events)
         users = self._fold(requests, actions) if requests is not None else None
         needed = self._needed(actions, cut)
         outputs = {} if users is None else {"users": users, "revisions": events["revisions"]}
         return {"actions": needed}, outputs
+
+    def _with_pseudo(self, events: Tables) -> pa.Table | None:
+        """The requests of sealed windows, those made of foreign clicks after native ones."""
+        requests, target = events.get("requests"), self.spec.target
+        if requests is None or target is None or target.searchify is None:
+            return requests
+        pseudo = finish(events, self.spec, target.searchify)
+        both = pa.concat_tables([requests, pseudo]).combine_chunks()
+        frame = pl.DataFrame(pl.from_arrow(both.select(["window_start_ms", "user_id", "time_ms"])))
+        order = frame.with_row_index("row").sort("window_start_ms", "user_id", "time_ms", "row")
+        return both.take(order["row"].to_arrow())
 
     def _known(self, state: Tables, events: Tables) -> pa.Table:
         known = state.get("actions", action_schema(self.spec).empty_table())

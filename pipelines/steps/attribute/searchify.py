@@ -75,14 +75,19 @@ def _sealed_at(memory: Memory, rules: Rules) -> Ints:
 
 def _click_streams(rules: Rules) -> Ints:
     """The hashes of click streams with a task, in order of their names."""
-    named = [s.name for s in rules.spec.of_kind("click") if rules.spec.stream_horizon_ms(s.name)]
+    named = [
+        s.name
+        for s in rules.spec.of_kind("click")
+        if rules.spec.stream_horizon_ms(s.name) is not None
+    ]
     return np.array([hash_one(name) for name in sorted(named)], np.int64)
 
 
 def _foreign_clicks(feedback: Feedback, rules: Rules) -> Bools:
-    """Clicks of other domains, or of none, that rule 3 found no sample for."""
+    """Clicks of other domains that rule 3 found no sample for."""
     mine = np.isin(feedback.stream, _click_streams(rules))
-    return mine & (feedback.domain != rules.target) & ~feedback.reached
+    foreign = (feedback.domain >= 0) & (feedback.domain != rules.target)
+    return mine & foreign & ~feedback.reached
 
 
 def _first_of_samples(feedback: Feedback, clicks: Ints, rules: Rules) -> Ints:

@@ -3,6 +3,8 @@
 `user` and `id` name a pseudo-request, `item` one of its candidates; all hashes but `id`.
 """
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 
@@ -69,3 +71,10 @@ UNANSWERED = pa.schema(
     [*_REQUEST, _required("time_ms", pa.int64()), pa.field("title", pa.string())]
 )
 """Pseudo-requests whose item no query of the time had shown, with its title."""
+
+
+def counted(counts: Mapping[str, int]) -> pa.Table:
+    """Counts by name as a step's `counts`, without those that are 0."""
+    some = {name: count for name, count in sorted(counts.items()) if count}
+    names = pa.array(list(some), pa.string())
+    return pa.table({"name": names, "count": pa.array(list(some.values()), pa.int64())})
