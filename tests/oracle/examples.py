@@ -13,6 +13,7 @@ from schemas.spec import (
     Spec,
     Stream,
     StreamKind,
+    Target,
     Task,
     Time,
     Window,
@@ -29,7 +30,11 @@ STREAMS: dict[str, StreamKind] = {
     "refund": "retraction",
     "shelf": "item",
 }
-DOMAINS = {"feed": Domain("feed", ("front", "side")), "search": Domain("search", ("find",))}
+DOMAINS = {
+    "feed": Domain("feed", ("front", "side")),
+    "search": Domain("search", ("find",)),
+    "shop": Domain("shop", ("mall",)),
+}
 
 
 def task(
@@ -48,6 +53,7 @@ def product(
     maturity_ms: int = 0,
     features: tuple[Feature, ...] = (),
     sequences: Sequences | None = None,
+    target: Target | None = None,
 ) -> Spec:
     """A product with these tasks, by default one that predicts clicks within 20 ms."""
     return Spec(
@@ -60,6 +66,7 @@ def product(
         features={feature.name: feature for feature in features},
         sequences=sequences or Sequences(("click", "buy"), history=2, recent=2, features=()),
         ordered=False,
+        target=target,
     )
 
 
@@ -77,6 +84,14 @@ def show(
         items = [candidate(item, position) for position, item in enumerate(items)]
     fields = {"request_id": request_id, "user_id": user, "time_ms": time_ms, "scenario": scenario}
     return Event("show", {**fields, "query": None, **features, "candidates": items}, "file", row)
+
+
+def mixed(exposed: str = "", hidden: str = "") -> list[dict[str, Any]]:
+    """A candidate a letter: the exposed ones from position 0, then the unexposed ones."""
+    return [
+        candidate(item, position, exposed=position < len(exposed))
+        for position, item in enumerate(exposed + hidden)
+    ]
 
 
 def candidate(item: str, position: int, exposed: bool = True, **features: Any) -> dict[str, Any]:
@@ -123,15 +138,22 @@ def label(
     outcome: Outcome, request_id: str = "r", task_name: str = "click", item: str = "a"
 ) -> tuple[Any, ...]:
     """Value, tier, event id, event time and open, as the sample's own window shows them."""
-    [(candidates, index)] = [
-        (request["candidates"], request["candidates"]["item_id"].index(item))
+    candidates = candidates_of(outcome, request_id)
+    index = candidates["item_id"].index(item)
+    labels = candidates["labels"][task_name]
+    return tuple(labels[name][index] for name in ("value", "tier", "event_id", "time_ms", "open"))
+
+
+def candidates_of(outcome: Outcome, request_id: str = "r") -> dict[str, Any]:
+    """The candidates of the one request of this id."""
+    [candidates] = [
+        request["candidates"]
         for window in outcome.windows.values()
         for user in window.users
         for request in user["requests"]
         if request["id"] == request_id
     ]
-    labels = candidates["labels"][task_name]
-    return tuple(labels[name][index] for name in ("value", "tier", "event_id", "time_ms", "open"))
+    return dict(candidates)
 
 
 def revisions(outcome: Outcome) -> list[tuple[Any, ...]]:

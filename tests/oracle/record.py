@@ -1,6 +1,5 @@
 """One user's record of one window, as fastavro would read it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from schemas.hashing import hash_one
@@ -8,7 +7,6 @@ from schemas.labels import ORIGIN_CODES, TIER_CODES
 from schemas.spec import Feature, Spec
 from tests.oracle.sequences import actions, history, recent
 from tests.oracle.state import Arrival, Feedback, Label, Sample, State
-from tests.oracle.validation import distinct_candidates
 
 
 def user_record(state: State, user: str, start_ms: int) -> dict[str, Any]:
@@ -39,7 +37,10 @@ def sequence(spec: Spec, done: list[Feedback]) -> dict[str, list[Any]]:
         "item": [hash_one(action.item) for action in done],
         "action": [hash_one(action.stream) for action in done],
         "scenario": [hash_or_none(values.get("scenario")) for values in fields],
-        **feature_columns(carried, fields),
+        **{
+            feature.name: [encode(feature, values.get(feature.name)) for values in fields]
+            for feature in carried
+        },
     }
 
 
@@ -54,40 +55,36 @@ def request_record(state: State, request: Arrival) -> dict[str, Any]:
         "domain": domain,
         "origin_domain": domain,
         "query": fields.get("query"),
-        **{feature.name: encode(feature, fields.get(feature.name)) for feature in features},
+        **{feature.name: shown(feature, domain, fields) for feature in features},
         "candidates": candidate_arrays(state, request),
     }
 
 
 def candidate_arrays(state: State, request: Arrival) -> dict[str, Any]:
-    """Rule 12: "candidates by position". Rule 9: probability "1 for every other origin"."""
-    kept = [c for c in distinct_candidates(request.event) if c["exposed"]]
+    """Rule 12: "candidates by position"."""
+    kept = [sample for sample in state.samples if sample.request is request]
+    kept.sort(key=lambda sample: sample.candidate["position"])
+    candidates = [sample.candidate for sample in kept]
+    domain = state.spec.domain_of(request.fields["scenario"])
     return {
-        "item": [hash_one(candidate["item_id"]) for candidate in kept],
-        "item_id": [candidate["item_id"] for candidate in kept],
-        "origin": [ORIGIN_CODES["exposed"] for _ in kept],
-        "position": [candidate["position"] for candidate in kept],
-        "probability": [1.0 for _ in kept],
-        **feature_columns(state.spec.owned_by("item", "cross"), kept),
-        "labels": label_arrays(state, request, [candidate["item_id"] for candidate in kept]),
+        "item": [hash_one(sample.item) for sample in kept],
+        "item_id": [sample.item for sample in kept],
+        "origin": [ORIGIN_CODES[sample.origin] for sample in kept],
+        "position": [candidate["position"] for candidate in candidates],
+        "probability": [sample.probability for sample in kept],
+        **{
+            feature.name: [shown(feature, domain, candidate) for candidate in candidates]
+            for feature in state.spec.owned_by("item", "cross")
+        },
+        "labels": label_arrays(state, kept),
     }
 
 
-def label_arrays(state: State, request: Arrival, items: list[str]) -> dict[str, Any]:
-    samples = [sample_of(state, request, item) for item in items]
+def label_arrays(state: State, samples: list[Sample]) -> dict[str, Any]:
     return {
         task: label_struct([state.published[sample, task] for sample in samples])
         for task in state.spec.tasks
     }
-
-
-def sample_of(state: State, request: Arrival, item: str) -> Sample:
-    wanted = (request.user, request.fields["request_id"], request.time_ms, item)
-    return next(
-        sample
-        for sample in state.samples
-        if (sample.user, sample.request_id, sample.time_ms, sample.item) == wanted
-    )
 
 
 def label_struct(labels: list[Label]) -> dict[str, list[Any]]:
@@ -100,13 +97,17 @@ def label_struct(labels: list[Label]) -> dict[str, list[Any]]:
     }
 
 
-def feature_columns(
-    features: Sequence[Feature], rows: list[dict[str, Any]]
-) -> dict[str, list[Any]]:
-    return {
-        feature.name: [encode(feature, row.get(feature.name)) for row in rows]
-        for feature in features
-    }
+def shown(feature: Feature, domain: str, values: dict[str, Any]) -> Any:
+    """A feature that names `domains` is missing, not its default, outside them."""
+    return (
+        encode(feature, values.get(feature.name))
+        if feature.is_logged_in(domain)
+        else missing(feature)
+    )
+
+
+def missing(feature: Feature) -> Any:
+    return [] if feature.type == "ids" else None
 
 
 def encode(feature: Feature, value: Any) -> Any:

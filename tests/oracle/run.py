@@ -1,16 +1,13 @@
 """The loop over a schedule, and over cuts one by one."""
 
 from schemas.spec import Spec
-from tests.oracle.credit import (
-    count_unreceived,
-    credit,
-    kept_samples,
-    raise_flag,
-    settle_feedback,
-)
+from tests.oracle.credit import credit, settle_feedback
 from tests.oracle.identity import settle_identities
+from tests.oracle.kept import kept_samples
+from tests.oracle.own_domain import raise_flag
 from tests.oracle.publication import publish, revise
 from tests.oracle.reading import read
+from tests.oracle.received import count_unreceived
 from tests.oracle.retraction import (
     bury_unmatched,
     lower_flags,

@@ -34,8 +34,10 @@ class Arrival:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """A kept candidate: exposed, of an accepted request."""
+    """A kept candidate of an accepted request: exposed, or chosen by rule 9."""
 
+    request: Arrival
+    candidate: dict[str, Any]
     user: str
     request_id: str
     item: str
@@ -43,6 +45,8 @@ class Sample:
     domain: str
     window_start_ms: int
     cut_ms: int
+    origin: str = "exposed"
+    probability: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,6 +147,10 @@ class State:
     retractions: list[Retraction] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     credits: list[Credit] = field(default_factory=list)
+    """What labels are made of."""
+    received: list[Credit] = field(default_factory=list)
+    """Everything that was placed: the credits, and what came too late for its label."""
+    closed: list[Feedback] = field(default_factory=list)
     unreceived: list[Unreceived] = field(default_factory=list)
     published: dict[tuple[Sample, str], Label] = field(default_factory=dict)
     outcome: Outcome = field(default_factory=Outcome)

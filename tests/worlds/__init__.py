@@ -4,7 +4,7 @@ Times are small integers near the edges that rules turn on, ids come from tiny p
 drawn first is the plainest, so that a failure shrinks to a few events that a person can read.
 """
 
-from tests.worlds.schedules import World, worlds
-from tests.worlds.specs import specs
+from tests.worlds.schedules import World, target_worlds, worlds
+from tests.worlds.specs import specs, target_specs
 
-__all__ = ["World", "specs", "worlds"]
+__all__ = ["World", "specs", "target_specs", "target_worlds", "worlds"]

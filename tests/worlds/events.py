@@ -18,6 +18,9 @@ Drawn = tuple[str, Fields]
 
 USERS = ("u", "é", "\U0001f600", "\uff5e")
 ITEMS = ("a", "b", "Ω")
+QUERIES = (None, "", "red", "Red Shoes", "red shoes", "hat", "blue hat", "shoes red")
+TITLES = (None, "", "red shoes", "Red Shoes", "red hat", "blue hat", "ab", "😀 shoes")
+"""Few words, so that similarities tie."""
 REQUEST_IDS = ("r", "s", "R", "rr", "é")
 EVENT_IDS = ("1", "2", "10", "é", "A", "b")
 NUMBERS = (1.0, 2.5, -1.0, 0.0, 0.1, 1e16, -1e16)
@@ -34,12 +37,13 @@ FEATURE_VALUES: dict[str, st.SearchStrategy[Any]] = {
 def event_sets(spec: Spec) -> st.SearchStrategy[list[Drawn]]:
     """All events of one world, before anyone reads them."""
     link = st.integers(0, 15)
+    shelved = 1 if spec.target is None else 8
     return st.builds(
         _linked,
         st.lists(exposures(spec), min_size=1, max_size=6),
         bursts(st.tuples(link, feedback(spec)), 8),
         bursts(st.tuples(link, retractions(spec)), 3),
-        st.lists(items(spec), max_size=1),
+        st.lists(items(spec), max_size=shelved),
         st.lists(st.tuples(link, copies(spec)), max_size=3),
     )
 
@@ -73,7 +77,7 @@ def exposures(spec: Spec) -> st.SearchStrategy[Fields]:
         "user_id": st.sampled_from([*USERS[:1] * 4, *USERS]),
         "time_ms": mostly([SAME], [-1]),
         "scenario": mostly(spec.scenarios, ["nowhere"]),
-        "query": st.sampled_from([None, "", "shoes"]),
+        "query": st.sampled_from([None, "", "shoes"] if spec.target is None else QUERIES),
         **_features(spec.owned_by("user", "context", "query")),
         "candidates": st.lists(_candidates(spec), min_size=1, max_size=4),
     }
@@ -86,7 +90,7 @@ def _candidates(spec: Spec) -> st.SearchStrategy[Fields]:
         {
             "item_id": st.sampled_from(ITEMS),
             "position": st.integers(-1, 3),
-            "exposed": st.sampled_from([True, True, True, False]),
+            "exposed": st.sampled_from([True] * (3 if spec.target is None else 2) + [False]),
             **_features(spec.owned_by("item", "cross")),
         }
     )
@@ -115,12 +119,19 @@ def feedback(spec: Spec) -> st.SearchStrategy[Fields]:
             "event_id": st.sampled_from(EVENT_IDS),
             "user_id": mostly([SAME], USERS),
             "item_id": mostly(list(range(4)), ITEMS),
-            "scenario": mostly([SAME, None], [*spec.scenarios, "nowhere"]),
+            "scenario": _scenarios(spec),
             "request_id": mostly([SAME, None], [*REQUEST_IDS, "none such"]),
             "value": mostly(NUMBERS, [None, float("inf"), float("nan")]),
             **_features(carried),
         }
     )
+
+
+def _scenarios(spec: Spec) -> st.SearchStrategy[Any]:
+    """That of the request; with a target domain often another one, as journeys go."""
+    if spec.target is None:
+        return mostly([SAME, None], [*spec.scenarios, "nowhere"])
+    return st.sampled_from([SAME, SAME, SAME, SAME, None, *spec.scenarios])
 
 
 def _of_request(drawn: Fields, request: Fields) -> Drawn:
@@ -154,12 +165,13 @@ def _of_event(drawn: Fields, event: Drawn) -> Fields:
 
 
 def items(spec: Spec) -> st.SearchStrategy[Fields]:
-    """An item event; without a target domain it only counts."""
+    """An item event; without a target domain it only counts, with one it is often early."""
+    early = [0, 0, 1, spec.window.length_ms]
     return st.fixed_dictionaries(
         {
             "item_id": st.sampled_from(ITEMS),
-            "time_ms": times(spec),
-            "title": st.sampled_from([None, "red shoes"]),
+            "time_ms": times(spec) if spec.target is None else times(spec) | st.sampled_from(early),
+            "title": st.sampled_from([None, "red shoes"] if spec.target is None else TITLES),
             **_features(spec.owned_by("item")),
         }
     )
@@ -186,4 +198,6 @@ def _copy(drawn: Fields, event: Drawn) -> Drawn:
     if drawn["hides"] and stream == "show":
         hidden = [{**one, "exposed": not one["exposed"]} for one in fields["candidates"]]
         again["candidates"] = hidden
+    if drawn["hides"] and stream == "shelf":
+        again["title"] = "blue hat" if fields["title"] is None else None
     return stream, again

@@ -9,7 +9,7 @@ from schemas.spec import Spec
 from tests.oracle import Event, Read, Schedule, Seal, SealAll
 from tests.oracle.schedule import Step
 from tests.worlds.events import Drawn, event_sets
-from tests.worlds.specs import specs
+from tests.worlds.specs import specs, target_specs
 
 FAR_MS = 10**6
 """A clock that no event of a world is ahead of."""
@@ -34,14 +34,21 @@ CLOCKS = st.sampled_from([*[FAR_MS] * 30, 5, 20, 50])
 
 
 @st.composite
-def worlds(draw: st.DrawFn, late: bool = True, clocks: bool = True, final: bool = False) -> World:
+def worlds(
+    draw: st.DrawFn,
+    late: bool = True,
+    clocks: bool = True,
+    final: bool = False,
+    products: st.SearchStrategy[Spec] | None = None,
+) -> World:
     """A spec and a schedule for it.
 
+    products: where the spec comes from; by default it has no target domain.
     late: some events come after the cut that would have settled them.
     clocks: some reads have a clock that events are ahead of.
     final: the schedule always ends with `SealAll`, else it does three times in four.
     """
-    spec = draw(specs())
+    spec = draw(specs() if products is None else products)
     cuts = _cuts(spec, draw(SEALS))
     events = draw(event_sets(spec))
     readings = st.lists(READINGS if late else ON_TIME, min_size=len(events), max_size=len(events))
@@ -52,6 +59,13 @@ def worlds(draw: st.DrawFn, late: bool = True, clocks: bool = True, final: bool 
         steps += [Seal(cuts[index])] if index < len(cuts) else []
     ends = final or draw(st.sampled_from([True, True, True, False]))
     return World(spec, (*steps, SealAll()) if ends else tuple(steps))
+
+
+def target_worlds(
+    late: bool = True, clocks: bool = True, final: bool = False
+) -> st.SearchStrategy[World]:
+    """Worlds whose spec declares a target domain."""
+    return worlds(late, clocks, final, target_specs())
 
 
 def _cuts(spec: Spec, counts: list[int]) -> list[int]:

@@ -1,5 +1,7 @@
-"""Specs of small products without a target domain."""
+"""Specs of small products: `specs` without a target domain, `target_specs` with one."""
 
+import dataclasses
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 
@@ -13,6 +15,7 @@ from schemas.spec import (
     Spec,
     Stream,
     StreamKind,
+    Target,
     Task,
     Time,
     Window,
@@ -59,10 +62,10 @@ SHAPES = [shape for size in (1, 2, 3) for shape in product((1, 2, 3), repeat=siz
 
 
 @st.composite
-def specs(draw: st.DrawFn) -> Spec:
+def specs(draw: st.DrawFn, shapes: Sequence[tuple[int, ...]] = SHAPES) -> Spec:
     """A spec with one to three domains and one to five tasks, in windows of 1 to 100 ms."""
     length_ms = draw(st.sampled_from(LENGTHS_MS))
-    domains = _domains(draw(st.sampled_from(SHAPES)))
+    domains = _domains(draw(st.sampled_from(shapes)))
     features = draw(SOME_FEATURES)
     return Spec(
         name="world",
@@ -131,3 +134,35 @@ def _sequences(drawn: tuple[list[str], int, int, bool], features: list[str]) -> 
     streams, history, recent, carries = drawn
     carried = [name for name in features if FEATURES[name].owner == "item" and carries]
     return Sequences(tuple(streams), history, recent, tuple(carried))
+
+
+TARGET_SHAPES = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1), (1,))
+
+
+@st.composite
+def target_specs(draw: st.DrawFn) -> Spec:
+    """A spec, mostly of three domains, one of which learns from the entire space."""
+    spec = draw(specs(shapes=TARGET_SHAPES))
+    target = Target(
+        domain=draw(st.sampled_from(sorted(spec.domains))),
+        hierarchical=draw(st.sampled_from([True, True, False])),
+        unexposed=draw(st.integers(0, 2)),
+        seed=draw(st.sampled_from([0, 7])),
+    )
+    logged = draw(st.lists(LOGGED_IN, min_size=len(spec.features), max_size=len(spec.features)))
+    return dataclasses.replace(spec, target=target, features=_logged(spec, logged))
+
+
+LOGGED_IN = st.sampled_from([(), (), (0,), (1,), (0, 1), (2,)])
+"""The domains that log a feature, modulo how many there are; none: all."""
+
+
+def _logged(spec: Spec, drawn: list[tuple[int, ...]]) -> dict[str, Feature]:
+    names = list(spec.domains)
+    return {
+        feature.name: dataclasses.replace(
+            feature,
+            domains=tuple(sorted({names[index % len(names)] for index in indices})),
+        )
+        for feature, indices in zip(spec.features.values(), drawn, strict=True)
+    }

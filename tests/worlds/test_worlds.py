@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 
 from schemas.record import revision_avro, user_window_avro
 from tests.oracle import Event, Outcome, Read, Schedule, Seal, SealAll, run
-from tests.worlds import World, worlds
+from tests.worlds import World, target_worlds, worlds
 from tests.worlds.schedules import FAR_MS
 
 RANDOM = st.randoms(use_true_random=False)
+
+
+def any_worlds(**wanted: bool) -> st.SearchStrategy[World]:
+    """Worlds with and without a target domain."""
+    return worlds(**wanted) | target_worlds(**wanted)
 
 
 def reread(schedule: Schedule, change: Callable[[Read], list[Read]]) -> Schedule:
@@ -30,7 +35,7 @@ def events_of(schedule: Schedule) -> list[Event]:
     return [event for step in schedule if isinstance(step, Read) for event in step.events]
 
 
-@given(worlds(), RANDOM)
+@given(any_worlds(), RANDOM)
 def test_the_order_of_events_within_a_read_changes_nothing(world: World, random: Random) -> None:
     def shuffle(read: Read) -> list[Read]:
         return [Read(random.sample(read.events, len(read.events)), read.now_ms)]
@@ -38,7 +43,7 @@ def test_the_order_of_events_within_a_read_changes_nothing(world: World, random:
     assert run(world.spec, reread(world.schedule, shuffle)) == run(*world)
 
 
-@given(worlds(), st.integers(1, 3))
+@given(any_worlds(), st.integers(1, 3))
 def test_splitting_a_read_without_a_seal_between_changes_nothing(world: World, size: int) -> None:
     def split(read: Read) -> list[Read]:
         parts = range(0, len(read.events), size)
@@ -47,7 +52,7 @@ def test_splitting_a_read_without_a_seal_between_changes_nothing(world: World, s
     assert run(world.spec, reread(world.schedule, split)) == run(*world)
 
 
-@given(worlds())
+@given(any_worlds())
 def test_how_far_the_watermark_moves_at_once_changes_nothing(world: World) -> None:
     steps: list[Any] = []
     last_ms: int | None = None
@@ -60,13 +65,13 @@ def test_how_far_the_watermark_moves_at_once_changes_nothing(world: World) -> No
     assert run(world.spec, steps) == run(*world)
 
 
-@given(worlds(late=False, clocks=False, final=True))
+@given(any_worlds(late=False, clocks=False, final=True))
 def test_without_late_events_the_outcome_is_a_function_of_the_set_of_events(world: World) -> None:
     at_once: Schedule = [Read(events_of(world.schedule), FAR_MS), SealAll()]
     assert run(world.spec, at_once) == run(*world)
 
 
-@given(worlds(final=True))
+@given(any_worlds(final=True))
 def test_every_event_is_accepted_or_a_duplicate_or_a_dead_letter(world: World) -> None:
     outcome = run(*world)
     accepted = total(outcome.counters, "accepted/")
@@ -80,7 +85,7 @@ def total(counters: Counter[str], prefix: str) -> int:
     return sum(count for name, count in counters.items() if name.startswith(prefix))
 
 
-@given(worlds())
+@given(any_worlds())
 def test_sealed_windows_never_change(world: World) -> None:
     whole = run(*world)
     for end in range(len(world.schedule)):
@@ -88,7 +93,7 @@ def test_sealed_windows_never_change(world: World) -> None:
         assert sealed == {start: whole.windows[start] for start in sealed}
 
 
-@given(worlds(final=True))
+@given(any_worlds(final=True))
 def test_each_revision_starts_from_the_label_that_was_published_last(world: World) -> None:
     shown: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     windows = run(*world).windows
@@ -121,7 +126,7 @@ def published(user: dict[str, Any]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
     }
 
 
-@given(worlds())
+@given(any_worlds())
 def test_records_and_revisions_are_what_fastavro_reads_back(world: World) -> None:
     for window in run(*world).windows.values():
         assert round_trip(user_window_avro(world.spec), window.users) == window.users
