@@ -124,6 +124,12 @@ def refund(
     return Event("refund", fields, "file", row)
 
 
+def shelve(item: str, time_ms: int, title: str | None, row: int = 0, **features: Any) -> Event:
+    """An item event."""
+    fields = {"item_id": item, "time_ms": time_ms, "title": title}
+    return Event("shelf", {**fields, **features}, "file", row)
+
+
 def read(*events: Event) -> Read:
     return Read(events, NOW_MS)
 
@@ -138,22 +144,31 @@ def label(
     outcome: Outcome, request_id: str = "r", task_name: str = "click", item: str = "a"
 ) -> tuple[Any, ...]:
     """Value, tier, event id, event time and open, as the sample's own window shows them."""
-    candidates = candidates_of(outcome, request_id)
+    candidates = request_of(outcome, request_id)["candidates"]
     index = candidates["item_id"].index(item)
     labels = candidates["labels"][task_name]
     return tuple(labels[name][index] for name in ("value", "tier", "event_id", "time_ms", "open"))
 
 
-def candidates_of(outcome: Outcome, request_id: str = "r") -> dict[str, Any]:
-    """The candidates of the one request of this id."""
-    [candidates] = [
-        request["candidates"]
-        for window in outcome.windows.values()
-        for user in window.users
+def request_of(outcome: Outcome, request_id: str = "r") -> dict[str, Any]:
+    """The one request of this id."""
+    [request] = [one for one in requests_of(outcome) if one["id"] == request_id]
+    return request
+
+
+def requests_of(outcome: Outcome) -> list[dict[str, Any]]:
+    """All requests, in the order of windows and of rule 12."""
+    return [
+        request
+        for start in sorted(outcome.windows)
+        for user in outcome.windows[start].users
         for request in user["requests"]
-        if request["id"] == request_id
     ]
-    return dict(candidates)
+
+
+def pseudo_requests(outcome: Outcome) -> list[dict[str, Any]]:
+    """Those that rule 10 made."""
+    return [one for one in requests_of(outcome) if one.get("source_request") is not None]
 
 
 def revisions(outcome: Outcome) -> list[tuple[Any, ...]]:

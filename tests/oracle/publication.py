@@ -18,7 +18,7 @@ def revise(state: State, cut_ms: int) -> None:
     """
     revisions = [
         revision
-        for sample in sorted(state.samples, key=revision_order)
+        for sample in sorted(state.all_samples, key=revision_order)
         if sample.cut_ms < cut_ms
         for task in sorted(state.spec.tasks.values(), key=lambda task: task.name.encode())
         if (revision := revision_of(state, sample, task, cut_ms)) is not None
@@ -27,15 +27,21 @@ def revise(state: State, cut_ms: int) -> None:
         window_at(state, cut_ms).revisions = revisions
 
 
-def revision_order(sample: Sample) -> tuple[int, bytes, int, bytes, bytes]:
+def revision_order(sample: Sample) -> tuple[object, ...]:
     """Rule 12: "revisions by (sample's window, user, request as above, item, task name)"."""
     return (
         sample.window_start_ms,
         sample.user.encode(),
-        sample.time_ms,
-        sample.request_id.encode(),
+        request_order(sample),
         sample.item.encode(),
     )
+
+
+def request_order(sample: Sample) -> tuple[int, bool, bytes, bytes]:
+    """Rule 12: "requests by time, native ones by id, then pseudo ones by (source request id,
+    item)"."""
+    first, then = sample.pseudo_of or (sample.request_id, "")
+    return sample.time_ms, sample.pseudo_of is not None, first.encode(), then.encode()
 
 
 def revision_of(state: State, sample: Sample, task: Task, cut_ms: int) -> dict[str, Any] | None:
@@ -86,7 +92,7 @@ def label_columns(prefix: str, one: Label) -> dict[str, Any]:
 def publish(state: State, cut_ms: int) -> None:
     """Rule 5: "The window shows `L(s, C_w)`". Rule 12: "a user record if the user has a request
     in it; users by id"."""
-    for sample in state.samples:
+    for sample in state.all_samples:
         if sample.cut_ms == cut_ms:
             for task in state.spec.tasks.values():
                 state.published[sample, task.name] = label(state, sample, task, cut_ms)

@@ -71,6 +71,7 @@ def withdraw(state: State, matches: list[Match], cut_ms: int) -> None:
                 closed = True
         if closed:
             state.count("closed")
+    state.retracted.extend(event for _, event in matches)
 
 
 def standing_credits(state: State, event: Feedback) -> list[Credit]:

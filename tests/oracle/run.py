@@ -1,7 +1,9 @@
 """The loop over a schedule, and over cuts one by one."""
 
 from schemas.spec import Spec
+from tests.oracle.catalogue import settle_items
 from tests.oracle.credit import credit, settle_feedback
+from tests.oracle.fourth_tier import credit_clicks, credit_conversions
 from tests.oracle.identity import settle_identities
 from tests.oracle.kept import kept_samples
 from tests.oracle.own_domain import raise_flag
@@ -17,16 +19,18 @@ from tests.oracle.retraction import (
     withdraw,
 )
 from tests.oracle.schedule import Outcome, Read, Schedule, Seal
-from tests.oracle.state import Arrival, State
+from tests.oracle.searchify import link_foreign_clicks, searchify
+from tests.oracle.similarity import Encoder, ngrams
+from tests.oracle.state import Arrival, Feedback, State
 from tests.oracle.validation import distinct_candidates
 
 
-def run(spec: Spec, schedule: Schedule) -> Outcome:
-    """All that this schedule of reads and seals gives.
+def run(spec: Spec, schedule: Schedule, encode: Encoder = ngrams) -> Outcome:
+    """All that this schedule of reads and seals gives; `encode` embeds titles and queries.
 
     Raises ValueError for a seal off the grid of cuts, and for a step after `SealAll`.
     """
-    state = State(spec)
+    state = State(spec, encode)
     for step in schedule:
         if state.complete:
             raise ValueError(f"expected nothing after SealAll, received {step!r}")
@@ -86,6 +90,7 @@ def evaluate(state: State, cut_ms: int) -> None:
     credit follows "from what was read with `t ≤ C`, as of `t_e`".
     """
     arrivals = settle_identities(state, cut_ms)
+    settle_items(state, arrivals)
     settle_requests(state, arrivals)
     feedback = settle_feedback(state, arrivals)
     retractions = settle_retractions(state, arrivals)
@@ -95,12 +100,21 @@ def evaluate(state: State, cut_ms: int) -> None:
     lower_flags(state, matches)
     for event in feedback:
         credit(state, event, cut_ms)
+    enter_the_target(state, feedback, cut_ms)
     withdraw(state, matches, cut_ms)
     count_unreceived(state, cut_ms)
     revise(state, cut_ms)
     publish(state, cut_ms)
     bury_unmatched(state, cut_ms)
     state.last_cut_ms = cut_ms
+
+
+def enter_the_target(state: State, feedback: list[Feedback], cut_ms: int) -> None:
+    """Rule 10: foreign clicks become pseudo-requests, whose positives are credited."""
+    link_foreign_clicks(state, feedback, cut_ms)
+    made = searchify(state, cut_ms)
+    credit_clicks(state, made, cut_ms)
+    credit_conversions(state, cut_ms)
 
 
 def settle_requests(state: State, arrivals: list[Arrival]) -> None:

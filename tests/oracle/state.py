@@ -5,6 +5,7 @@ from typing import Any
 
 from schemas.spec import Spec, StreamKind, Task
 from tests.oracle.schedule import Event, Outcome
+from tests.oracle.similarity import Encoder
 
 Identity = tuple[str | int, ...]
 
@@ -47,6 +48,8 @@ class Sample:
     cut_ms: int
     origin: str = "exposed"
     probability: float = 1.0
+    pseudo_of: tuple[str, str] | None = None
+    """Of a pseudo-sample: source request id and clicked item of its pseudo-request."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +125,33 @@ class Unreceived:
 
 
 @dataclass(frozen=True)
+class Query:
+    """A query and how a pseudo-request came by it; None is *missing*."""
+
+    text: str | None
+    path: str
+    score: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class PseudoRequest:
+    """Rule 10: a request of the target domain, made of a foreign click on `click.sample`."""
+
+    click: Flag
+    positive: Sample
+    negatives: list[Sample]
+    query: Query
+
+    @property
+    def source(self) -> Arrival:
+        return self.positive.request
+
+    @property
+    def samples(self) -> list[Sample]:
+        return [self.positive, *self.negatives]
+
+
+@dataclass(frozen=True)
 class Label:
     """Rule 6. A label is: value, tier, event id, event time, open. Value None is *missing*."""
 
@@ -137,15 +167,22 @@ class State:
     """Everything that was read, settled and published."""
 
     spec: Spec
+    encode: Encoder
     last_cut_ms: int | None = None
     complete: bool = False
     waiting: list[Arrival] = field(default_factory=list)
     known: dict[Identity, int] = field(default_factory=dict)
+    items: list[Arrival] = field(default_factory=list)
     requests: list[Arrival] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
     retractions: list[Retraction] = field(default_factory=list)
+    retracted: list[Feedback] = field(default_factory=list)
+    """What met its retraction at an earlier cut."""
     flags: list[Flag] = field(default_factory=list)
+    linked: list[Flag] = field(default_factory=list)
+    """Foreign clicks with a source, which may become pseudo-requests at its window's cut."""
+    pseudo_requests: list[PseudoRequest] = field(default_factory=list)
     credits: list[Credit] = field(default_factory=list)
     """What labels are made of."""
     received: list[Credit] = field(default_factory=list)
@@ -154,6 +191,11 @@ class State:
     unreceived: list[Unreceived] = field(default_factory=list)
     published: dict[tuple[Sample, str], Label] = field(default_factory=dict)
     outcome: Outcome = field(default_factory=Outcome)
+
+    @property
+    def all_samples(self) -> list[Sample]:
+        """Native ones and pseudo-samples."""
+        return [*self.samples, *(s for pseudo in self.pseudo_requests for s in pseudo.samples)]
 
     def count(self, name: str, times: int = 1) -> None:
         if times:

@@ -7,7 +7,15 @@ of (7, "r", item) d < e < a < c < b.
 import xxhash
 
 from schemas.spec import Target
-from tests.oracle.examples import act, candidate, candidates_of, label, mixed, outcome_of, product
+from tests.oracle.examples import (
+    act,
+    candidate,
+    label,
+    mixed,
+    outcome_of,
+    product,
+    request_of,
+)
 from tests.oracle.examples import show as shown
 
 FIVE = mixed(hidden="abcde")
@@ -18,9 +26,8 @@ def kept(
 ) -> list[tuple[object, ...]]:
     """Item, origin, position and probability of what is kept."""
     event = shown(1, items=items, **{"scenario": "find", **request})
-    candidates = candidates_of(
-        outcome_of(product(target=target), event), event.fields["request_id"]
-    )
+    outcome = outcome_of(product(target=target), event)
+    candidates = request_of(outcome, event.fields["request_id"])["candidates"]
     names = ("item_id", "origin", "position", "probability")
     return list(zip(*(candidates[name] for name in names), strict=True))
 
@@ -87,6 +94,6 @@ def test_a_label_plays_no_part_in_the_choice() -> None:
     spec = product(target=Target("search", unexposed=1))
     request = shown(1, items=FIVE, scenario="find")
     outcome = outcome_of(spec, request, act("click", 2, item="a"))
-    assert candidates_of(outcome)["item_id"] == ["c"]
+    assert request_of(outcome)["candidates"]["item_id"] == ["c"]
     assert label(outcome, item="c")[0] == 0.0
     assert outcome.counters["no_sample/click"] == 1

@@ -4,6 +4,7 @@ What is drawn says "that of the request" or "that of the event" where events han
 resolved here in plain Python.
 """
 
+from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ FEATURE_VALUES: dict[str, st.SearchStrategy[Any]] = {
 def event_sets(spec: Spec) -> st.SearchStrategy[list[Drawn]]:
     """All events of one world, before anyone reads them."""
     link = st.integers(0, 15)
-    shelved = 1 if spec.target is None else 8
+    shelved = 1 if spec.target is None else 6
     return st.builds(
         _linked,
         st.lists(exposures(spec), min_size=1, max_size=6),
@@ -165,16 +166,30 @@ def _of_event(drawn: Fields, event: Drawn) -> Fields:
 
 
 def items(spec: Spec) -> st.SearchStrategy[Fields]:
-    """An item event; without a target domain it only counts, with one it is often early."""
-    early = [0, 0, 1, spec.window.length_ms]
+    """An item event; without a target domain it only counts."""
+    if spec.target is not None:
+        return titled(spec)
     return st.fixed_dictionaries(
         {
             "item_id": st.sampled_from(ITEMS),
-            "time_ms": times(spec) if spec.target is None else times(spec) | st.sampled_from(early),
-            "title": st.sampled_from([None, "red shoes"] if spec.target is None else TITLES),
+            "time_ms": times(spec),
+            "title": st.sampled_from([None, "red shoes"]),
             **_features(spec.owned_by("item")),
         }
     )
+
+
+def titled(spec: Spec) -> st.SearchStrategy[Fields]:
+    """An item event that is mostly early, in few draws."""
+    early = [0] * 8 + [count * spec.window.length_ms + by for count in range(4) for by in (0, 1)]
+    drawn = st.sampled_from(list(product(ITEMS, early, TITLES)))
+    features = st.fixed_dictionaries(_features(spec.owned_by("item")))
+    return st.builds(_titled, drawn, features)
+
+
+def _titled(drawn: tuple[str, int, str | None], features: Fields) -> Fields:
+    item, time_ms, title = drawn
+    return {"item_id": item, "time_ms": time_ms, "title": title, **features}
 
 
 def copies(spec: Spec) -> st.SearchStrategy[Fields]:

@@ -1,7 +1,7 @@
 """Specs of small products: `specs` without a target domain, `target_specs` with one."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
 
@@ -11,6 +11,7 @@ from schemas.spec import (
     Domain,
     Feature,
     LabelValue,
+    Searchify,
     Sequences,
     Spec,
     Stream,
@@ -62,11 +63,15 @@ SHAPES = [shape for size in (1, 2, 3) for shape in product((1, 2, 3), repeat=siz
 
 
 @st.composite
-def specs(draw: st.DrawFn, shapes: Sequence[tuple[int, ...]] = SHAPES) -> Spec:
+def specs(
+    draw: st.DrawFn,
+    shapes: Sequence[tuple[int, ...]] = SHAPES,
+    pool: Mapping[str, Feature] = FEATURES,
+) -> Spec:
     """A spec with one to three domains and one to five tasks, in windows of 1 to 100 ms."""
     length_ms = draw(st.sampled_from(LENGTHS_MS))
     domains = _domains(draw(st.sampled_from(shapes)))
-    features = draw(SOME_FEATURES)
+    features = draw(_some(tuple(pool)))
     return Spec(
         name="world",
         window=Window(length_ms, draw(durations(length_ms, 1) | durations(length_ms, 3))),
@@ -74,7 +79,7 @@ def specs(draw: st.DrawFn, shapes: Sequence[tuple[int, ...]] = SHAPES) -> Spec:
         streams={name: Stream(name, kind, name) for name, kind in STREAMS.items()},
         domains=domains,
         tasks=_tasks(draw(st.lists(_task(length_ms), min_size=1, max_size=5)), tuple(domains)),
-        features={name: FEATURES[name] for name in features},
+        features={name: pool[name] for name in features},
         sequences=_sequences(draw(SEQUENCES), features),
         ordered=False,
     )
@@ -87,7 +92,11 @@ def _domains(shape: tuple[int, ...]) -> dict[str, Domain]:
     }
 
 
-SOME_FEATURES = st.lists(st.sampled_from(list(FEATURES)), unique=True, max_size=4)
+@cache
+def _some(pool: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
+    return st.lists(st.sampled_from(pool), unique=True, max_size=4)
+
+
 NAMED_DOMAINS = ((0, 1, 2), (0,), (1, 0))
 """Which of the domains a task names, modulo how many there are."""
 
@@ -132,27 +141,48 @@ SEQUENCES = st.tuples(
 
 def _sequences(drawn: tuple[list[str], int, int, bool], features: list[str]) -> Sequences:
     streams, history, recent, carries = drawn
-    carried = [name for name in features if FEATURES[name].owner == "item" and carries]
+    carried = [
+        name for name in features if name in FEATURES and FEATURES[name].owner == "item" and carries
+    ]
     return Sequences(tuple(streams), history, recent, tuple(carried))
 
 
+RECIPES = [
+    Feature("cross_recipe", "cross", "number", recipe="query_title_similarity"),
+    Feature("cross_recipe_or", "cross", "number", default=0.5, recipe="query_title_similarity"),
+]
+TARGET_FEATURES = {**FEATURES, **{feature.name: feature for feature in RECIPES}}
 TARGET_SHAPES = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1), (1,))
 
 
 @st.composite
 def target_specs(draw: st.DrawFn) -> Spec:
     """A spec, mostly of three domains, one of which learns from the entire space."""
-    spec = draw(specs(shapes=TARGET_SHAPES))
+    spec = draw(specs(shapes=TARGET_SHAPES, pool=TARGET_FEATURES))
     target = Target(
         domain=draw(st.sampled_from(sorted(spec.domains))),
         hierarchical=draw(st.sampled_from([True, True, False])),
         unexposed=draw(st.integers(0, 2)),
         seed=draw(st.sampled_from([0, 7])),
+        searchify=draw(_searchify(spec)),
     )
     logged = draw(st.lists(LOGGED_IN, min_size=len(spec.features), max_size=len(spec.features)))
     return dataclasses.replace(spec, target=target, features=_logged(spec, logged))
 
 
+def _searchify(spec: Spec) -> st.SearchStrategy[Searchify | None]:
+    texts = [f.name for f in spec.owned_by("item") if f.type != "number"]
+    on = st.builds(
+        Searchify,
+        negatives=st.integers(0, 2),
+        floor=st.sampled_from([0.0, 0.3]),
+        query_memory=st.integers(0, 2),
+        text=st.sampled_from([(), tuple(texts)]),
+    )
+    return st.sampled_from([True, True, True, False]).flatmap(lambda is_on: on if is_on else OFF)
+
+
+OFF: st.SearchStrategy[None] = st.none()
 LOGGED_IN = st.sampled_from([(), (), (0,), (1,), (0, 1), (2,)])
 """The domains that log a feature, modulo how many there are; none: all."""
 
