@@ -161,13 +161,18 @@ def target_specs(draw: st.DrawFn) -> Spec:
     spec = draw(specs(shapes=TARGET_SHAPES, pool=TARGET_FEATURES))
     target = Target(
         domain=draw(st.sampled_from(sorted(spec.domains))),
-        hierarchical=draw(st.sampled_from([True, True, False])),
+        hierarchical=draw(st.booleans()),
         unexposed=draw(st.integers(0, 2)),
         seed=draw(st.sampled_from([0, 7])),
         searchify=draw(_searchify(spec)),
     )
+    first, *_ = spec.tasks.values()
+    clicks = dataclasses.replace(
+        first, stream="click", horizon_ms=3 * spec.window.length_ms, domains=tuple(spec.domains)
+    )
+    tasks = {**spec.tasks, first.name: draw(st.sampled_from([clicks, clicks, first]))}
     logged = draw(st.lists(LOGGED_IN, min_size=len(spec.features), max_size=len(spec.features)))
-    return dataclasses.replace(spec, target=target, features=_logged(spec, logged))
+    return dataclasses.replace(spec, target=target, tasks=tasks, features=_logged(spec, logged))
 
 
 def _searchify(spec: Spec) -> st.SearchStrategy[Searchify | None]:
