@@ -20,7 +20,7 @@ Drawn = tuple[str, Fields]
 
 USERS = ("u", "é", "\U0001f600", "\uff5e")
 ITEMS = ("a", "b", "Ω")
-TITLES = (None, "", "red shoes", "Red Shoes", "red hat", "blue hat", "ab", "😀 shoes")
+TITLES = ("red", None, "", "red shoes", "Red Shoes", "red hat", "blue hat", "ab", "😀 shoes")
 """Few words, so that similarities tie."""
 REQUEST_IDS = ("r", "s", "R", "rr", "é")
 MORE_REQUEST_IDS = (*REQUEST_IDS, "t", "S", "é1", "10", "9", "\uff5e")
@@ -39,13 +39,13 @@ FEATURE_VALUES: dict[str, st.SearchStrategy[Any]] = {
 def event_sets(spec: Spec) -> st.SearchStrategy[list[Drawn]]:
     """All events of one world, before anyone reads them."""
     link = st.integers(0, 15)
-    shelved = 1 if spec.target is None else 6
+    most = 1 if spec.target is None else 5
     return st.builds(
         _linked,
         st.lists(exposures(spec), min_size=1, max_size=6),
         bursts(st.tuples(link, feedback(spec)), 8),
         bursts(st.tuples(link, retractions(spec)), 3),
-        st.lists(items(spec), max_size=shelved),
+        _shelved(spec, st.lists(items(spec), max_size=most)),
         st.lists(st.tuples(link, copies(spec)), max_size=3),
         journeys(spec),
     )
@@ -63,7 +63,8 @@ def _linked(
     events: list[Drawn] = [("show", request) for request in shown]
     acted = [_of_request(one, shown[link % len(shown)]) for link, one in done]
     for journey in gone:
-        request = shown[journey.link % len(shown)]
+        elsewhere = [one for one in shown if one["scenario"] != journey.searched_in] or shown
+        request = elsewhere[journey.link % len(elsewhere)]
         events.append(("show", journey.search(request)))
         acted += journey.feedback(request)
     events += acted
@@ -183,6 +184,28 @@ def items(spec: Spec) -> st.SearchStrategy[Fields]:
             "title": st.sampled_from([None, "red shoes"]),
             **_features(spec.owned_by("item")),
         }
+    )
+
+
+def _shelved(
+    spec: Spec, changes: st.SearchStrategy[list[Fields]]
+) -> st.SearchStrategy[list[Fields]]:
+    """With a target domain most items have a title from the beginning."""
+    if spec.target is None:
+        return changes
+    bare = dict.fromkeys(feature.name for feature in spec.owned_by("item"))
+    first = st.sampled_from(list(product(TITLES, repeat=len(ITEMS))))
+    return st.builds(
+        lambda titles, later: [
+            *(
+                _titled((i, 0, t), bare)
+                for i, t in zip(ITEMS, titles, strict=True)
+                if t is not None
+            ),
+            *later,
+        ],
+        first,
+        changes,
     )
 
 

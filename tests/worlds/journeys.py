@@ -18,6 +18,7 @@ class Journey(NamedTuple):
     link: int
     search_ms: int
     asker: str | None
+    showed: str | None
     query: str | None
     click_ms: int
     buy_ms: int
@@ -26,7 +27,10 @@ class Journey(NamedTuple):
     carried: tuple[str, ...]
 
     def search(self, request: Fields) -> Fields:
-        """A target-domain request that showed the same items."""
+        """A target-domain request that showed the same items, or another one alone."""
+        candidates = request["candidates"]
+        if self.showed is not None:
+            candidates = [{**one, "item_id": self.showed} for one in candidates[:1]]
         return {
             **request,
             "request_id": f"j{self.link}",
@@ -34,6 +38,7 @@ class Journey(NamedTuple):
             "user_id": self.asker or request["user_id"],
             "scenario": self.searched_in,
             "query": self.query,
+            "candidates": candidates,
         }
 
     def feedback(self, request: Fields) -> list[tuple[str, Fields]]:
@@ -58,7 +63,7 @@ class Journey(NamedTuple):
 
 
 def journeys(spec: Spec) -> st.SearchStrategy[list[Journey]]:
-    """Up to three; none without a target domain."""
+    """One to four; none without a target domain."""
     if spec.target is None:
         return st.just([])
     target = spec.domains[spec.target.domain].scenarios[0]
@@ -68,11 +73,12 @@ def journeys(spec: Spec) -> st.SearchStrategy[list[Journey]]:
         link=st.integers(0, 15),
         search_ms=st.sampled_from([-1, -2, -length_ms, -2 * length_ms, 1]),
         asker=st.sampled_from([None, None, None, "é", "v"]),
+        showed=st.sampled_from([None, None, "b", "c"]),
         query=st.sampled_from(QUERIES),
         click_ms=st.sampled_from([0, 1, 1, 2, length_ms]),
-        buy_ms=st.sampled_from([0, 1, 2, length_ms, 2 * length_ms]),
+        buy_ms=st.sampled_from([0, 1, 2, length_ms, 2 * length_ms, 3 * length_ms]),
         bought_in=st.sampled_from([None, target, *spec.scenarios]),
         searched_in=st.just(target),
         carried=st.just(spec.sequences.features),
     )
-    return st.lists(one, max_size=3)
+    return st.lists(one, min_size=1, max_size=4)
