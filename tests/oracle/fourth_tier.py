@@ -15,7 +15,7 @@ def credit_clicks(state: State, made: list[PseudoRequest], cut_ms: int) -> None:
         click = pseudo.click.click
         for task in target_tasks(state, click):
             if click.time_ms <= pseudo.positive.time_ms + task.horizon_ms:
-                receive_late(state, click, task, pseudo.positive, cut_ms)
+                receive_searchified(state, click, task, pseudo.positive, cut_ms)
 
 
 def credit_conversions(state: State, cut_ms: int) -> None:
@@ -29,7 +29,7 @@ def credit_conversions(state: State, cut_ms: int) -> None:
             for task in target_tasks(state, conversion):
                 positives = positives_for(state, conversion, task)
                 if positives and not is_received_in_target(state, conversion, task):
-                    receive_late(state, conversion, task, latest(positives), cut_ms)
+                    receive_searchified(state, conversion, task, latest(positives), cut_ms)
 
 
 def target_tasks(state: State, feedback: Feedback) -> list[Task]:
@@ -68,7 +68,7 @@ def is_received_in_target(state: State, feedback: Feedback, task: Task) -> bool:
     )
 
 
-def receive_late(
+def receive_searchified(
     state: State, feedback: Feedback, task: Task, positive: Sample, cut_ms: int
 ) -> None:
     """Rule 4: what a searchified sample received is not counted. Rule 7: what was retracted at

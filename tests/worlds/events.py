@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.spec import Feature, Spec
 from tests.worlds.choices import ages, bursts, mostly, regrets, times
+from tests.worlds.journeys import QUERIES, Journey, journeys
 from tests.worlds.specs import FEEDBACK
 
 Fields = dict[str, Any]
@@ -19,10 +20,10 @@ Drawn = tuple[str, Fields]
 
 USERS = ("u", "é", "\U0001f600", "\uff5e")
 ITEMS = ("a", "b", "Ω")
-QUERIES = (None, "", "red", "Red Shoes", "red shoes", "hat", "blue hat", "shoes red")
-TITLES = (None, "", "red shoes", "Red Shoes", "red hat", "blue hat", "ab", "😀 shoes")
+TITLES = ("red", None, "", "red shoes", "Red Shoes", "red hat", "blue hat", "ab", "😀 shoes")
 """Few words, so that similarities tie."""
 REQUEST_IDS = ("r", "s", "R", "rr", "é")
+MORE_REQUEST_IDS = (*REQUEST_IDS, "t", "S", "é1", "10", "9", "\uff5e")
 EVENT_IDS = ("1", "2", "10", "é", "A", "b")
 NUMBERS = (1.0, 2.5, -1.0, 0.0, 0.1, 1e16, -1e16)
 SAME: Any = object()
@@ -38,14 +39,15 @@ FEATURE_VALUES: dict[str, st.SearchStrategy[Any]] = {
 def event_sets(spec: Spec) -> st.SearchStrategy[list[Drawn]]:
     """All events of one world, before anyone reads them."""
     link = st.integers(0, 15)
-    shelved = 1 if spec.target is None else 6
+    most = 1 if spec.target is None else 5
     return st.builds(
         _linked,
         st.lists(exposures(spec), min_size=1, max_size=6),
         bursts(st.tuples(link, feedback(spec)), 8),
         bursts(st.tuples(link, retractions(spec)), 3),
-        st.lists(items(spec), max_size=shelved),
+        _shelved(spec, st.lists(items(spec), max_size=most)),
         st.lists(st.tuples(link, copies(spec)), max_size=3),
+        journeys(spec),
     )
 
 
@@ -55,10 +57,16 @@ def _linked(
     undone: list[tuple[int, Fields]],
     shelved: list[Fields],
     again: list[tuple[int, Fields]],
+    gone: list[Journey],
 ) -> list[Drawn]:
     """Every event hangs on the one whose number it drew."""
     events: list[Drawn] = [("show", request) for request in shown]
     acted = [_of_request(one, shown[link % len(shown)]) for link, one in done]
+    for journey in gone:
+        elsewhere = [one for one in shown if one["scenario"] != journey.searched_in] or shown
+        request = elsewhere[journey.link % len(elsewhere)]
+        events.append(("show", journey.search(request)))
+        acted += journey.feedback(request)
     events += acted
     if acted:
         events += [("refund", _of_event(one, acted[link % len(acted)])) for link, one in undone]
@@ -74,7 +82,7 @@ def _features(features: tuple[Feature, ...]) -> dict[str, st.SearchStrategy[Any]
 def exposures(spec: Spec) -> st.SearchStrategy[Fields]:
     """A request with candidates that are mostly exposed and at distinct positions."""
     fields = {
-        "request_id": st.sampled_from(REQUEST_IDS),
+        "request_id": st.sampled_from(REQUEST_IDS if spec.target is None else MORE_REQUEST_IDS),
         "user_id": st.sampled_from([*USERS[:1] * 4, *USERS]),
         "time_ms": mostly([SAME], [-1]),
         "scenario": mostly(spec.scenarios, ["nowhere"]),
@@ -176,6 +184,28 @@ def items(spec: Spec) -> st.SearchStrategy[Fields]:
             "title": st.sampled_from([None, "red shoes"]),
             **_features(spec.owned_by("item")),
         }
+    )
+
+
+def _shelved(
+    spec: Spec, changes: st.SearchStrategy[list[Fields]]
+) -> st.SearchStrategy[list[Fields]]:
+    """With a target domain most items have a title from the beginning."""
+    if spec.target is None:
+        return changes
+    bare = dict.fromkeys(feature.name for feature in spec.owned_by("item"))
+    first = st.sampled_from(list(product(TITLES, repeat=len(ITEMS))))
+    return st.builds(
+        lambda titles, later: [
+            *(
+                _titled((i, 0, t), bare)
+                for i, t in zip(ITEMS, titles, strict=True)
+                if t is not None
+            ),
+            *later,
+        ],
+        first,
+        changes,
     )
 
 

@@ -152,7 +152,7 @@ RECIPES = [
     Feature("cross_recipe_or", "cross", "number", default=0.5, recipe="query_title_similarity"),
 ]
 TARGET_FEATURES = {**FEATURES, **{feature.name: feature for feature in RECIPES}}
-TARGET_SHAPES = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1), (1,))
+TARGET_SHAPES = ((1, 1, 1), (2, 1, 1), (1, 2, 1), (1, 1, 2), (1, 1, 1), (1, 1), (1, 1), (1,))
 
 
 @st.composite
@@ -161,22 +161,40 @@ def target_specs(draw: st.DrawFn) -> Spec:
     spec = draw(specs(shapes=TARGET_SHAPES, pool=TARGET_FEATURES))
     target = Target(
         domain=draw(st.sampled_from(sorted(spec.domains))),
-        hierarchical=draw(st.sampled_from([True, True, False])),
+        hierarchical=draw(st.booleans()),
         unexposed=draw(st.integers(0, 2)),
         seed=draw(st.sampled_from([0, 7])),
         searchify=draw(_searchify(spec)),
     )
     logged = draw(st.lists(LOGGED_IN, min_size=len(spec.features), max_size=len(spec.features)))
-    return dataclasses.replace(spec, target=target, features=_logged(spec, logged))
+    return dataclasses.replace(
+        spec, target=target, tasks=draw(_told(spec)), features=_logged(spec, logged)
+    )
+
+
+def _told(spec: Spec) -> st.SearchStrategy[dict[str, Task]]:
+    """Mostly the first task is one of clicks and the second one of purchases, in all domains."""
+    told = {
+        name: dataclasses.replace(
+            task,
+            stream=stream,
+            horizon_ms=windows * spec.window.length_ms,
+            domains=tuple(spec.domains),
+        )
+        for (name, task), stream, windows in zip(
+            spec.tasks.items(), ("click", "buy"), (3, 4), strict=False
+        )
+    }
+    return mostly([{**spec.tasks, **told}], [dict(spec.tasks)])
 
 
 def _searchify(spec: Spec) -> st.SearchStrategy[Searchify | None]:
     texts = [f.name for f in spec.owned_by("item") if f.type != "number"]
     on = st.builds(
         Searchify,
-        negatives=st.integers(0, 2),
-        floor=st.sampled_from([0.0, 0.3]),
-        query_memory=st.integers(0, 2),
+        negatives=st.sampled_from([2, 1, 0]),
+        floor=st.sampled_from([0.0, 0.0, 0.3]),
+        query_memory=st.sampled_from([2, 1, 0]),
         text=st.sampled_from([(), tuple(texts)]),
     )
     return st.sampled_from([True, True, True, False]).flatmap(lambda is_on: on if is_on else OFF)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from schemas.labels import ORIGIN_CODES, QUERY_PATHS, TIER_CODES
 from schemas.record import revision_avro, user_window_avro
 from tests.oracle import Event, Outcome, Read, Schedule, Seal, SealAll, run
 from tests.worlds import World, target_worlds, worlds
@@ -183,19 +184,59 @@ REACHED = {
 }
 
 
+def shows(name: str, code: int) -> Callable[[Outcome], bool]:
+    """Some candidate has this code, for a tier in a label, else in the candidate itself."""
+    return lambda outcome: any(
+        code in column
+        for window in outcome.windows.values()
+        for user in window.users
+        for request in user["requests"]
+        for column in columns_of(request["candidates"], name)
+    )
+
+
+def columns_of(candidates: dict[str, Any], name: str) -> list[list[Any]]:
+    if name == "origin":
+        return [candidates["origin"]]
+    return [labels[name] for labels in candidates["labels"].values()]
+
+
+CLICKS = ("unlinked", "after_cut", "retracted", "repeat", "made")
+REACHED_IN_TARGET = {
+    **{f"searchify/{what}": has_counter(f"searchify/{what}") for what in CLICKS},
+    **{f"query/{path}": has_counter(f"query/{path}") for path in QUERY_PATHS},
+    "no_query": has_counter("no_query"),
+    **{f"tier {tier}": shows("tier", code) for tier, code in TIER_CODES.items()},
+    **{f"origin {origin}": shows("origin", code) for origin, code in ORIGIN_CODES.items()},
+    "closed": has_counter("closed"),
+    "late item event": has_counter("late/shelf"),
+    **{
+        f"revision to {tier}": has_revision(new_tier=TIER_CODES[tier])
+        for tier in ("clicked", "exposed", "unexposed", "searchified")
+    },
+    "retraction of searchified": has_revision(old_tier=TIER_CODES["searchified"], retraction=True),
+    "late searchified": has_revision(new_tier=TIER_CODES["searchified"], late=True),
+}
+
+
 class AllReached(Exception):
     """Nothing is left to look for."""
 
 
 @pytest.mark.slow
-def test_worlds_reach_every_reason_counter_and_kind_of_revision() -> None:
-    missing = set(REACHED)
+@pytest.mark.parametrize(
+    ("found", "reached"), [(worlds(), REACHED), (target_worlds(), REACHED_IN_TARGET)]
+)
+def test_worlds_reach_every_reason_counter_and_kind_of_revision(
+    found: st.SearchStrategy[World], reached: dict[str, Callable[[Outcome], bool]]
+) -> None:
+    missing = set(reached)
 
     @settings(max_examples=4000, derandomize=True, phases=[Phase.generate], deadline=None)
-    @given(worlds())
+    @given(found)
     def look(world: World) -> None:
         outcome = run(*world)
-        missing.difference_update([what for what in missing if REACHED[what](outcome)])
+        missing.difference_update([what for what in missing if reached[what](outcome)])
         if not missing:
             raise AllReached
 

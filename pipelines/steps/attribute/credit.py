@@ -83,10 +83,10 @@ def _credit_tasks(
     closed = [np.empty(0, np.int64)]
     for index, task in enumerate(rules.tasks):
         events = rows[memory.feedback.stream[rows] == hash_one(task.stream)]
-        events = events[rules.may_credit(task, memory.feedback.domain[events])]
+        pair = rules.may_credit(task, memory.feedback.domain[events])
         own = _place_own(memory, events, task, backbone, rules)
         far = _place_far(memory, events, own.sample, task, backbone, rules)
-        unplaced = (own.sample < 0) & (far.sample < 0)
+        unplaced = pair & (own.sample < 0) & (far.sample < 0)
         memory = replace(memory, unplaced=_with(memory.unplaced, events[unplaced], index, rules))
         memory = _reached(memory, events[far.sample >= 0])
         if rules.has_fourth_tier(task):

@@ -81,7 +81,7 @@ class Rules:
         """Which events of these domains make an (event, task)."""
         named = np.isin(domain, self.domains_of(task))
         target = self.spec.target
-        if target is None or not (target.hierarchical or target.searchify):
+        if target is None or not target.hierarchical:
             return named | (domain < 0)
         return named | ((domain != self.target) & self.names_target(task))
 

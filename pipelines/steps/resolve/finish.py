@@ -126,7 +126,9 @@ def _recipes(
     shown: _Shown, query: pa.StringArray, spec: Spec, encoder: Encoder
 ) -> dict[str, pa.Array]:
     """Cross features that the spec tells how to compute, one value a candidate."""
-    named = [f.name for f in spec.features.values() if f.recipe == "query_title_similarity"]
+    target = spec.target.domain if spec.target else ""
+    cross = [f for f in spec.owned_by("cross") if f.is_logged_in(target)]
+    named = [f.name for f in cross if f.recipe == "query_title_similarity"]
     if not named:
         return {}
     asked, titles = _Embedded.of(query, encoder), _Embedded.of(shown.title, encoder)
