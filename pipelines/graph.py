@@ -13,8 +13,9 @@ from pipelines.packets import Carrier
 from pipelines.reports import Report
 from pipelines.steps.aggregate import AggregateStep
 from pipelines.steps.attribute import AttributeStep
+from pipelines.steps.resolve import ResolveByCellStep, ResolveByItemStep, route
 from pipelines.steps.step import Step, Tables
-from schemas.spec import Spec
+from schemas.spec import Searchify, Spec
 
 Packet = tuple[int, bytes]
 """A shard and named tables for it."""
@@ -22,39 +23,126 @@ Packet = tuple[int, bytes]
 REPORT = "report"
 """Tags what a stage tells beside its output."""
 
+ITEMS, CELL, USERS = "items", "cell", "users"
+"""Tag what goes to the shards of items, to the query corpus, and to the shards of users."""
+
 
 @dataclass
 class EventsToWindows(beam.PTransform[Any, Any]):
-    """Events → sealed windows; gives the reports of all stages.
+    """Events by user, and items by item → sealed windows; gives the reports of all stages.
 
     `keyed` makes the transform that runs a step over every shard and keeps its state, and gives
     its packets and reports: it is all that differs between drivers. It is told whether its input
-    must be grouped by shard: that of the second step is one packet a shard already. Unexposed
-    expansion belongs to the first step; the steps by item and by semantic cell stand between the
-    two steps by user.
+    must be grouped by shard, or is one packet a shard already. Without searchification what the
+    first step gives goes straight to the last.
     """
 
     spec: Spec
     keyed: Callable[[Step, bool], beam.PTransform[Any, Any]]
     write: beam.PTransform[Any, Any]
+    carrier: Carrier
+    shards: int
 
-    def expand(self, events: Any) -> Any:
+    def expand(self, events_and_items: Any) -> Any:
+        events, items = events_and_items
+        target = self.spec.target
         attribute, aggregate = AttributeStep(self.spec), AggregateStep(self.spec)
         attributed, credited = events | "Attribute by user" >> self.keyed(attribute, True)
-        records, folded = attributed | "Aggregate by user" >> self.keyed(aggregate, False)
+        reports = [credited]
+        if target is not None and target.searchify is not None:
+            resolve = ResolveQueries(
+                self.spec, target.searchify, self.keyed, self.carrier, self.shards
+            )
+            attributed, resolved = (attributed, items) | "Resolve queries" >> resolve
+            reports += resolved
+        grouped = len(reports) > 1
+        records, folded = attributed | "Aggregate by user" >> self.keyed(aggregate, grouped)
         sealed = records | "Write windows" >> self.write
-        return (credited, folded, sealed) | "All reports" >> beam.Flatten()
+        return (*reports, folded, sealed) | "All reports" >> beam.Flatten()
+
+
+@dataclass
+class ResolveQueries(beam.PTransform[Any, Any]):
+    """What the first step gave, and items → the same by user, with queries and texts; reports."""
+
+    spec: Spec
+    searchify: Searchify
+    keyed: Callable[[Step, bool], beam.PTransform[Any, Any]]
+    carrier: Carrier
+    shards: int
+
+    def expand(self, attributed_and_items: Any) -> Any:
+        attributed, items = attributed_and_items
+        first = attributed | "Ask" >> self._routed()
+        by_item = ResolveByItemStep(self.spec, self.searchify)
+        asked = (items, first[ITEMS]) | "Items and questions" >> beam.Flatten()
+        found, told = asked | "Resolve by item" >> self.keyed(by_item, True)
+        second = found | "Ask the corpus" >> self._routed()
+        by_cell = ResolveByCellStep(self.spec, self.searchify)
+        open_ = (first[CELL], second[CELL]) | "Open questions" >> beam.Flatten()
+        nearest, told_too = open_ | "Resolve by cell" >> self.keyed(by_cell, True)
+        third = nearest | "Answer" >> self._routed()
+        parts = (first[USERS], second[USERS], third[USERS])
+        answered = parts | "Requests and answers" >> beam.Flatten()
+        return answered, [told, told_too]
+
+    def _routed(self) -> Any:
+        route = beam.ParDo(_Route(self.carrier, self.shards))
+        return _ByTag(route.with_outputs(ITEMS, CELL, main=USERS))
+
+
+@dataclass
+class _ByTag(beam.PTransform[Any, Any]):
+    """Outputs by tag, each of packets."""
+
+    stage: Any
+
+    def expand(self, packets: Any) -> Any:
+        routed = packets | "Route" >> self.stage
+        return {
+            tag: routed[tag] | f"To {tag}" >> beam.Map(_same).with_output_types(Packet)
+            for tag in (ITEMS, CELL, USERS)
+        }
+
+
+class _Route(beam.DoFn):
+    """Splits one packet by where its tables go next."""
+
+    def __init__(self, carrier: Carrier, shards: int) -> None:
+        self.carrier, self.shards = carrier, shards
+
+    def process(self, packet: Packet) -> Iterator[Any]:
+        shard, data = packet
+        tables = self.carrier.unpack(data)
+        for item_shard, part in route.to_items(tables, self.shards):
+            yield beam.pvalue.TaggedOutput(ITEMS, (item_shard, self.carrier.pack(part)))
+        for cell, part in route.to_cell(tables):
+            yield beam.pvalue.TaggedOutput(CELL, (cell, self.carrier.pack(part)))
+        for user_shard, part in route.to_users(tables, self.shards):
+            yield user_shard, self.carrier.pack(part)
+        if staying := route.staying(tables):
+            yield shard, self.carrier.pack(staying)
 
 
 @dataclass
 class ReadAndValidate(beam.PTransform[Any, Any]):
-    """Ranges of a source → packets of accepted events, and reports on what was read."""
+    """Ranges of a source → packets of accepted events, packets of items, and reports.
+
+    `read` gives the events of a range by shard, of items if `is_item` of the range holds.
+    """
 
     read: Callable[[Any], tuple[list[tuple[int, Tables]], Report]]
+    is_item: Callable[[Any], bool]
     carrier: Carrier
 
     def expand(self, ranges: Any) -> Any:
-        return packets_and_reports(ranges, beam.ParDo(_Read(self.read, self.carrier)))
+        stage = beam.ParDo(_Read(self.read, self.is_item, self.carrier))
+        read = ranges | stage.with_outputs(REPORT, ITEMS, main=USERS)
+        as_packets = (
+            read[tag] | f"To {tag}" >> beam.Map(_same).with_output_types(Packet)
+            for tag in (USERS, ITEMS)
+        )
+        return (*as_packets, read[REPORT])
 
 
 def packets_and_reports(inputs: Any, stage: beam.ParDo) -> tuple[Any, Any]:
@@ -87,13 +175,17 @@ class WriteWindows(beam.PTransform[Any, Any]):
 
 
 class _Read(beam.DoFn):
-    def __init__(self, read: Callable[..., Any], carrier: Carrier) -> None:
-        self.read, self.carrier = read, carrier
+    def __init__(
+        self, read: Callable[..., Any], is_item: Callable[[Any], bool], carrier: Carrier
+    ) -> None:
+        self.read, self.is_item, self.carrier = read, is_item, carrier
 
     def process(self, element: Any) -> Iterator[Any]:
         by_shard, report = self.read(element)
+        is_item = self.is_item(element)
         for shard, events in by_shard:
-            yield shard, self.carrier.pack(events)
+            packet = shard, self.carrier.pack(events)
+            yield beam.pvalue.TaggedOutput(ITEMS, packet) if is_item else packet
         yield beam.pvalue.TaggedOutput(REPORT, report)
 
 

@@ -18,13 +18,16 @@ TABLE_OF_KIND = {
     "click": "feedback",
     "conversion": "feedback",
     "retraction": "retraction",
+    "item": "item",
 }
-"""Under which name a stream's events reach step 1. Items reach no step of users."""
+"""Under which name a stream's events reach their step: items step 2, all others step 1."""
 
 
 @dataclass(frozen=True)
 class ReadEvents:
-    """What one range gave: events by shard, dead letters, counts, the newest event time."""
+    """What one range gave: events by shard of their users, or of their items if it held items;
+    dead letters, counts, the newest event time.
+    """
 
     by_shard: list[tuple[int, Tables]]
     dead_letters: pa.Table
@@ -35,7 +38,7 @@ class ReadEvents:
 def read_events(
     spec: Spec, stream: str, source: str, raw: RawRows, now_ms: int, shards: int
 ) -> ReadEvents:
-    """Validate one source's rows and split what is accepted by the shard of its user."""
+    """Validate one source's rows and split what is accepted by shard."""
     checked = validate(spec, stream, raw, now_ms, source)
     events = checked.events
     counts = Counter({f"accepted/{stream}": events.num_rows})
@@ -47,10 +50,11 @@ def read_events(
 
 
 def _split(spec: Spec, stream: str, events: pa.Table, shards: int) -> Iterator[tuple[int, Tables]]:
-    name = TABLE_OF_KIND.get(spec.streams[stream].kind)
-    if name is None or not events.num_rows:
+    if not events.num_rows:
         return
-    shard = shard_of(hash_strings(events["user_id"]), shards)
+    name = TABLE_OF_KIND[spec.streams[stream].kind]
+    key = "item_id" if name == "item" else "user_id"
+    shard = shard_of(hash_strings(events[key]), shards)
     order = np.argsort(shard, kind="stable")
     events = _named(events, stream).take(pa.array(order)).combine_chunks()
     bounds = np.searchsorted(shard[order], np.arange(shards + 1))

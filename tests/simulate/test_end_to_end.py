@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.drivers.direct import DirectSettings, Summary, run
 from pipelines.simulate.world_file import scaled
-from schemas.labels import TIERS
+from schemas.labels import ORIGIN_CODES, QUERY_PATHS, TIER_CODES, TIERS
 from schemas.windows import WindowStore
 from tests.simulate.conftest import SPEC, Written, write
 
@@ -68,13 +68,65 @@ def test_a_direct_click_beyond_doubt_is_credited_to_its_cause(
     tiny: Written, clicks: pl.DataFrame
 ) -> None:
     truth = tiny.truth("feedback").filter("unambiguous", stream="click", journey="direct")
-    both = clicks.join(truth, on=["event_id", "user_id", "item_id"])
+    own = clicks.filter(pl.col("tier").is_in([TIER_CODES["direct"], TIER_CODES["in_domain"]]))
+    both = own.join(truth, on=["event_id", "user_id", "item_id"])
     assert len(both) > 0.9 * len(truth)
     assert (both["id"] == both["cause_request_id"]).all()
     tiers = both.select(
         "named", tier=pl.col("tier").replace_strict(dict(enumerate(TIERS)), return_dtype=pl.String)
     )
     assert set(tiers.unique().rows()) == {(True, "direct"), (False, "in_domain")}
+
+
+def test_a_click_elsewhere_beyond_doubt_is_credited_to_the_search_it_came_from(
+    tiny: Written, clicks: pl.DataFrame
+) -> None:
+    truth = tiny.truth("feedback").filter("unambiguous", stream="click", journey="cross_click")
+    shown = truth.filter(cause_origin="exposed")
+    by_rule_3 = pl.col("tier").is_in([TIER_CODES[name] for name in ("clicked", "exposed")])
+    both = clicks.filter(by_rule_3).join(shown, on=["event_id", "user_id", "item_id"])
+    assert len(both) > 0.9 * len(shown) > 10
+    assert (both["id"] == both["cause_request_id"]).mean() >= 0.95
+
+
+def test_a_resolved_query_has_the_intent_of_the_click(
+    tiny: Written, windows: tuple[Summary, WindowStore]
+) -> None:
+    """By path; a random query of the corpus has it about once in as many as there are intents."""
+    found = _pseudo_requests(windows[1]).drop_nulls("query")
+    queries = tiny.truth("queries").select("query", asked=pl.col("intent"))
+    clicked = tiny.truth("feedback").filter(stream="click").select("event_id", "user_id", "intent")
+    both = found.join(queries, on="query").join(clicked, on=["event_id", "user_id"])
+    right = both.group_by("query_path").agg(
+        pl.len(), share=(pl.col("asked") == pl.col("intent")).mean()
+    )
+    shares = {QUERY_PATHS[path]: (n, share) for path, n, share in right.rows()}
+    chance = (both["asked"].shuffle(seed=1) == both["intent"]).mean()
+    assert shares["own"][1] >= 0.9, shares
+    assert shares["co_occurrence"][1] >= 0.9, shares
+    assert shares["nearest"][1] >= 0.5, shares
+    assert chance < 0.1, chance
+
+
+def _pseudo_requests(store: WindowStore) -> pl.DataFrame:
+    """One row a pseudo-request: its query, how it was found, and the click that made it."""
+    parts = [
+        _positives(pl.DataFrame(pl.from_arrow(batch)))
+        for manifest in store.windows()
+        for batch in store.read_users(manifest.window_start_ms, SPEC)
+    ]
+    return pl.concat(parts)
+
+
+def _positives(users: pl.DataFrame) -> pl.DataFrame:
+    requests = users.select("user_id", "requests").explode("requests").unnest("requests")
+    pseudo = requests.drop_nulls("source_request")
+    candidates = pl.col("candidates").struct
+    event = candidates.field("labels").struct.field("click").struct.field("event_id")
+    flat = pseudo.select(
+        "user_id", "query", "query_path", candidates.field("origin"), event.alias("event_id")
+    ).explode("origin", "event_id")
+    return flat.filter(origin=ORIGIN_CODES["searchified_positive"])
 
 
 def test_only_what_truth_calls_late_comes_too_late(tiny: Written, tmp_path: Path) -> None:

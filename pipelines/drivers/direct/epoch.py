@@ -1,7 +1,7 @@
 """Epochs as bounded Beam pipelines on the DirectRunner: one graph, run once an epoch."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +33,11 @@ from schemas.spec import Spec
 
 @dataclass(frozen=True)
 class Epoch:
-    """What is to be done now: a plan, where windows go, and the shards whose cut has come."""
+    """What is to be done now: a plan, where windows go, and, by step, whose cut has come."""
 
     plan: Plan
     sink: WindowSink
-    ticks: list[int]
+    ticks: Mapping[str, list[int]]
 
 
 class EpochRunner:
@@ -68,14 +68,28 @@ class EpochRunner:
 def _build(pipeline: beam.Pipeline, spec: Spec, stages: "_Stages") -> None:
     begun = pipeline | "Epoch" >> beam.Create([None])
     ranges = begun | "Planned ranges" >> beam.FlatMap(stages.ranges)
-    read, told = ranges | "Read and validate" >> ReadAndValidate(stages.read, stages.shelf)
-    ticked = begun | "Shards whose cut has come" >> beam.FlatMap(stages.ticks).with_output_types(
-        Packet
-    )
+    reading = ReadAndValidate(stages.read, stages.is_item, stages.shelf)
+    read, items, told = ranges | "Read and validate" >> reading
+    ticked = begun | "Users whose cut has come" >> beam.ParDo(_Tick(stages, "attribute"))
+    due = begun | "Items whose cut has come" >> beam.ParDo(_Tick(stages, "resolve_by_item"))
     events = (read, ticked) | "Events and ticks" >> beam.Flatten()
+    items = (items, due) | "Items and ticks" >> beam.Flatten()
     write = WriteWindows(stages.write, stages.seal, stages.shelf)
-    reports = events | "Events to windows" >> EventsToWindows(spec, stages.keyed, write)
+    windows = EventsToWindows(spec, stages.keyed, write, stages.shelf, stages.shards)
+    reports = (events, items) | "Events to windows" >> windows
     _ = (told, reports) | "Every report" >> beam.Flatten() | "Keep" >> beam.Map(stages.keep)
+
+
+@beam.typehints.with_output_types(Packet)
+class _Tick(beam.DoFn):
+    """An empty packet for each shard of a step that must advance whatever is read."""
+
+    def __init__(self, stages: "_Stages", step: str) -> None:
+        self.stages, self.step = stages, step
+
+    def process(self, _: None) -> Iterator[Packet]:
+        for shard in self.stages.epoch.ticks.get(self.step, []):
+            yield shard, self.stages.shelf.pack({})
 
 
 class _Stages(InProcess):
@@ -97,16 +111,21 @@ class _Stages(InProcess):
         """What the epoch reads."""
         return self.epoch.plan.ranges
 
-    def ticks(self, _: None) -> Iterator[Packet]:
-        """Shards that must advance though nothing may have been read for them."""
-        for shard in self.epoch.ticks:
-            yield shard, self.shelf.pack({})
+    def is_item(self, range_: Range) -> bool:
+        """Whether a range holds items."""
+        return self.spec.streams[range_.stream].kind == "item"
 
     def read(self, range_: Range) -> tuple[list[tuple[int, Tables]], Report]:
         """Read and validate one range."""
         now_ms, raw = self.epoch.plan.now_ms, self.source.read_range(range_)
         read = read_events(self.spec, range_.stream, range_.name, raw, now_ms, self.shards)
-        return read.by_shard, Report.of(read.counts, read.dead_letters, read.newest_ms)
+        report = Report.of(read.counts, read.dead_letters, read.newest_ms)
+        return ([] if self._drops(range_) else read.by_shard), report
+
+    def _drops(self, range_: Range) -> bool:
+        """Items are only counted where no step asks for them."""
+        target = self.spec.target
+        return self.is_item(range_) and (target is None or target.searchify is None)
 
     def keyed(self, step: Step, group: bool) -> "_KeyedStep":
         """The direct form of a keyed step: state in files named by epoch."""

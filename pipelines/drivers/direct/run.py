@@ -130,7 +130,7 @@ class _Loop:
         self._keep_dead_letters(plan, report)
         self.commit = _after(self.commit, plan, report)
         self.journal.commit(self.commit)
-        for step in ("attribute", "aggregate"):
+        for step in self.store.steps():
             self.store.forget(step, plan.epoch)
         self.epochs, self.sealed = self.epochs + 1, self.sealed + len(report.sealed)
         self.watch(self._progress(plan, report, time.monotonic() - started))
@@ -140,9 +140,11 @@ class _Loop:
         watermark_ms = newest if newest is None else newest - settings.spec.time.slack_ms
         return WindowSink(settings.spec, settings.windows, settings.shards, watermark_ms)
 
-    def _ticks(self, plan: Plan) -> list[int]:
+    def _ticks(self, plan: Plan) -> dict[str, list[int]]:
         """Shards that must advance though nothing was read for them: their cut has come."""
-        return self.store.shards("attribute") if plan.cut > self.commit.cut else []
+        if plan.cut <= self.commit.cut:
+            return {}
+        return {step: self.store.shards(step) for step in self.store.steps()}
 
     def _keep_dead_letters(self, plan: Plan, report: Report) -> None:
         letters = report.letters()

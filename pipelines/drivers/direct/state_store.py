@@ -44,6 +44,10 @@ class StateStore:
         write_aside(folder / _main(epoch), packets.encode(rest | names))
         flush(folder)
 
+    def steps(self) -> list[str]:
+        """The steps that have a state."""
+        return sorted(path.name for path in self.root.iterdir()) if self.root.exists() else []
+
     def shards(self, step: str) -> list[int]:
         """The shards that have a state."""
         folder = self.root / step

@@ -1,6 +1,7 @@
 """At a cut: which arrived events become settled ones (rules "identity" and 8)."""
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
@@ -108,7 +109,7 @@ def _settle_retractions(memory: Memory, cut: int, rules: Rules, outputs: Outputs
         (rows.key[old], rows.time_ms[old]),
         (rows.key[fresh], rows.time_ms[fresh], cuts),
         rules.reach_ms,
-        lambda tied: [b""] * len(tied),
+        lambda tied: _places(rows, fresh[tied]),
     )
     outputs.counts["duplicate"] += int((~alive).sum())
     _count_late(outputs, rows, fresh[alive], rules)
@@ -117,6 +118,13 @@ def _settle_retractions(memory: Memory, cut: int, rules: Rules, outputs: Outputs
     kept = np.ones(len(rows), np.bool_)
     kept[fresh[~alive]] = False
     return replace(memory, retractions=replace(rows, settle_ms=settle_ms).where(kept))
+
+
+def _places(rows: Retractions, which: Ints) -> list[bytes]:
+    """Copies of a retraction say the same: where they were read decides which one stands."""
+    sources = rows.source_id.take(pa.array(which)).to_pylist()
+    places = zip(sources, rows.position[which].tolist(), strict=True)
+    return [sha256(f"{source}:{position}".encode()).digest() for source, position in places]
 
 
 def _count_late(outputs: Outputs, rows: Retractions, alive: Ints, rules: Rules) -> None:

@@ -14,6 +14,7 @@ CELL = 0
 TO_ITEMS = ("item", "wanted", "shown")
 TO_CELL = ("queries", "unanswered")
 TO_USERS = ("texts", "answers")
+STAYING = ("requests", "revisions", "actions", "pseudo")
 
 Routed = Iterator[tuple[int, dict[str, pa.Table]]]
 
@@ -37,8 +38,7 @@ def to_cell(tables: Tables) -> Routed:
 
 def staying(tables: Tables) -> dict[str, pa.Table]:
     """What the last step wants of the first one, in the same shard."""
-    gone = {*TO_ITEMS, *TO_CELL}
-    return {name: table for name, table in tables.items() if name not in gone}
+    return {name: tables[name] for name in STAYING if name in tables}
 
 
 def _split(tables: Tables, names: tuple[str, ...], key: str, shards: int) -> Routed:
