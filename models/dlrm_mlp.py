@@ -27,6 +27,8 @@ class DlrmMlpConfig:
 
     embedding: int
     """E: width of every embedded vector."""
+    embedding_std: float
+    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
     hidden: tuple[int, ...]
     """Hidden widths of the MLP on top."""
     table_rows: int
@@ -35,9 +37,13 @@ class DlrmMlpConfig:
 
 PRESETS: Mapping[str, DlrmMlpConfig] = MappingProxyType(
     {
-        "tiny": DlrmMlpConfig(embedding=8, hidden=(32,), table_rows=1 << 10),
-        "demo": DlrmMlpConfig(embedding=16, hidden=(128, 64), table_rows=1 << 16),
-        "paper": DlrmMlpConfig(embedding=64, hidden=(1024, 512, 256), table_rows=1 << 22),
+        "tiny": DlrmMlpConfig(embedding=8, embedding_std=0.025, hidden=(32,), table_rows=1 << 10),
+        "demo": DlrmMlpConfig(
+            embedding=16, embedding_std=0.025, hidden=(128, 64), table_rows=1 << 16
+        ),
+        "paper": DlrmMlpConfig(
+            embedding=64, embedding_std=0.025, hidden=(1024, 512, 256), table_rows=1 << 22
+        ),
     }
 )
 
@@ -58,7 +64,9 @@ class DlrmMlp(RankingModel):
     def __init__(self, layout: Layout, config: DlrmMlpConfig) -> None:
         super().__init__()
         dim = config.embedding
-        self.tables = Tables(layout, lambda: HashedTable(config.table_rows, dim, std=dim**-0.5))
+        self.tables = Tables(
+            layout, lambda: HashedTable(config.table_rows, dim, config.embedding_std)
+        )
         self.request = FeatureEmbedder(layout.request, dim)
         self.candidate = FeatureEmbedder(layout.candidate, dim)
         self.action = FeatureEmbedder(layout.action, dim)

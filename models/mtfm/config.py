@@ -32,6 +32,8 @@ class MtfmConfig:
     expert_width: int
     embedding: int
     """Width of an embedded feature."""
+    embedding_std: float
+    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
     table_rows: int
     """Rows of each embedding table."""
 
@@ -64,6 +66,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             experts=2,
             expert_width=8,
             embedding=8,
+            embedding_std=0.025,
             table_rows=1 << 10,
         ),
         "demo": MtfmConfig(
@@ -76,6 +79,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             experts=4,
             expert_width=16,
             embedding=16,
+            embedding_std=0.025,
             table_rows=1 << 16,
         ),
         "paper": MtfmConfig(
@@ -88,6 +92,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             experts=8,
             expert_width=256,
             embedding=64,
+            embedding_std=0.025,
             table_rows=1 << 22,
         ),
     }

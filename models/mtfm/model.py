@@ -46,8 +46,10 @@ class Mtfm(RankingModel):
     def __init__(self, layout: Layout, config: MtfmConfig) -> None:
         super().__init__()
         self.sizes = (len(layout.actions), len(layout.scenarios))
-        std = config.embedding**-0.5
-        self.tables = Tables(layout, lambda: HashedTable(config.table_rows, config.embedding, std))
+        self.tables = Tables(
+            layout,
+            lambda: HashedTable(config.table_rows, config.embedding, config.embedding_std),
+        )
         self.tokenizer = Tokenizer(layout, config)
         self.layers = nn.ModuleList(
             layer for _ in range(config.blocks) for layer in _block(config, *self.sizes)
