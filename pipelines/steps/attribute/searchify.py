@@ -56,7 +56,8 @@ def searchify(memory: Memory, fresh: int, cut: int, rules: Rules, outputs: Outpu
     outputs.counts["searchify/repeat"] += len(clicks) - len(first)
     outputs.counts["searchify/made"] += len(first)
     clicked = np.zeros(len(memory.samples), np.bool_)
-    clicked[feedback.flag[linked & ~after & ~fallen]] = True
+    remembered = feedback.time_ms >= sealed_at - rules.reach_ms
+    clicked[feedback.flag[linked & ~after & ~fallen & remembered]] = True
     return _make(memory, first, clicked, rules)
 
 
