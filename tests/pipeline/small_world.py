@@ -1,4 +1,7 @@
-"""A seeded world of some thousand events in which much goes wrong, for whole-driver tests."""
+"""A seeded world of some thousand events in which much goes wrong, for whole-driver tests.
+
+Its users go from the feed to search and back; search is the target domain.
+"""
 
 import json
 import random
@@ -24,12 +27,23 @@ exposure = { kind = "exposure" }
 click = { kind = "click" }
 buy = { kind = "conversion" }
 refund = { kind = "retraction" }
+item = { kind = "item" }
 
 [domains.feed]
 scenarios = ["home", "side"]
 
 [domains.search]
 scenarios = ["results"]
+
+[target]
+domain = "search"
+unexposed = 1
+
+[target.searchify]
+negatives = 2
+floor = 0.1
+query_memory = 3
+text = ["tags"]
 
 [tasks]
 click = { stream = "click", horizon = "8s" }
@@ -39,8 +53,9 @@ spent = { stream = "buy", horizon = "20s", value = "sum", domains = ["search"] }
 [features]
 age = { owner = "user", type = "number", default = 30.0 }
 country = { owner = "user", type = "id" }
-brand = { owner = "item", type = "id", default = "none" }
+brand = { owner = "item", type = "id", default = "none", domains = ["search"] }
 tags = { owner = "item", type = "ids" }
+likeness = { owner = "cross", type = "number", recipe = "query_title_similarity" }
 
 [sequences]
 streams = ["click", "buy"]
@@ -66,6 +81,7 @@ def small_world(seed: int, requests: int = 800) -> Events:
         events["exposure"] += [exposure] * (1 + (rng.random() < 0.05))
         for candidate in exposure["candidates"]:
             _react(rng, exposure, candidate["item_id"], events)
+    events["item"] = [_item(rng) for _ in range(requests // 4)]
     for rows in events.values():
         rng.shuffle(rows)
     return events
@@ -78,7 +94,7 @@ def _exposure(rng: random.Random, number: int) -> dict[str, Any]:
         "user_id": f"u{rng.randrange(60)}",
         "time_ms": rng.randrange(0, 120_000, 250),
         "scenario": rng.choice(["home", "side", "results"]),
-        "query": rng.choice([None, "shoes"]),
+        "query": rng.choice([None, "", "shoes", "red shoes", "blue hat", "a red hat"]),
         "age": rng.choice([None, 20.0, 41.5]),
         "country": rng.choice([None, "de", "日本"]),
         "candidates": [
@@ -88,9 +104,20 @@ def _exposure(rng: random.Random, number: int) -> dict[str, Any]:
                 "exposed": rng.random() < 0.8,
                 "brand": rng.choice([None, "a", "b"]),
                 "tags": rng.choice([None, [], ["x"], ["x", "y"]]),
+                "likeness": rng.choice([None, 0.5]),
             }
             for position, item in enumerate(items)
         ],
+    }
+
+
+def _item(rng: random.Random) -> dict[str, Any]:
+    return {
+        "item_id": f"i{rng.randrange(40)}",
+        "time_ms": rng.randrange(0, 120_000, 250),
+        "title": rng.choice([None, "", "red shoes", "blue shoes", "a hat", "red hat", "a coat"]),
+        "brand": rng.choice([None, "a", "b"]),
+        "tags": rng.choice([None, [], ["x"], ["x", "y"]]),
     }
 
 
@@ -103,7 +130,7 @@ def _react(rng: random.Random, exposure: dict[str, Any], item: str, events: Even
             "user_id": exposure["user_id"],
             "time_ms": exposure["time_ms"] + rng.randrange(0, span, 250),
             "item_id": item,
-            "scenario": rng.choice([exposure["scenario"], exposure["scenario"], None]),
+            "scenario": rng.choice([exposure["scenario"]] * 3 + ["side", "results", None]),
             "request_id": rng.choice([exposure["request_id"], None, "gone"]),
             "value": float(rng.randint(1, 9)),
             "brand": rng.choice([None, "a"]),

@@ -89,6 +89,8 @@ def test_sealed_files_hold_what_the_oracle_says(tmp_path: Path) -> None:
         start: sorted(one.revisions, key=str) for start, one in expected.windows.items()
     }
     assert sum(len(one.revisions) for one in expected.windows.values()) > 5
+    requests = [r for one in expected.windows.values() for u in one.users for r in u["requests"]]
+    assert sum(r["source_request"] is not None for r in requests) > 5
 
 
 def test_order_files_and_epochs_change_no_byte(tmp_path: Path) -> None:

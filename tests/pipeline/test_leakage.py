@@ -21,7 +21,8 @@ def planted(events: Events, after_ms: int) -> Events:
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:
-    told = {**row, **{name: PLANT for name in ("brand", "country") if name in row}}
+    plants = ("brand", "country", "title", "query")
+    told = {**row, **{name: PLANT for name in plants if name in row}}
     if "candidates" in told:
         told["age"] = -1.0
         told["candidates"] = [{**c, "brand": PLANT, "tags": [PLANT]} for c in told["candidates"]]
@@ -75,5 +76,5 @@ def test_the_plant_is_there_to_be_found(tmp_path: Path) -> None:
         for request in user["requests"]
         for brand in request["candidates"]["brand"]
     }
-    assert brands == {hash_one(PLANT)}
+    assert brands == {hash_one(PLANT), None}  # only search logs it
     assert "brand" in small_spec().features
