@@ -169,9 +169,9 @@ def put_records(records, out, users, columns, requests, samples, labels, closes)
             at = put_long(out, at, q_time[q])
             at = put_bytes(out, at, place_text, place_ends[place[q]], place_ends[place[q] + 1])
             at = put_bytes(out, at, query_text, query_ends[query[q]], query_ends[query[q] + 1])
-            at = put_word(out, at, gender[q], gender_words, gender_sizes)
             at = put_word(out, at, city[q], city_words, city_sizes)
             at = put_word(out, at, device[q], device_words, device_sizes)
+            at = put_word(out, at, gender[q], gender_words, gender_sizes)
             begin, end = s_begin[q], s_end[q]
             count = end - begin
             if count == 0:
@@ -181,17 +181,17 @@ def put_records(records, out, users, columns, requests, samples, labels, closes)
             at = put_texts(out, at, begin, end, item, item_text, item_ends)
             at = put_places(out, at, begin, end, position)
             at = put_ones(out, at, count)
-            at = put_words(out, at, begin, end, category, category_words, category_sizes)
             at = put_words(out, at, begin, end, brand, brand_words, brand_sizes)
-            at = put_words(out, at, begin, end, seller, seller_words, seller_sizes)
+            at = put_words(out, at, begin, end, category, category_words, category_sizes)
             at = put_fixed(out, at, count, price, begin, priced)
-            is_open = q_time[q] + closes[1] > cut
-            at = put_labels(
-                out, at, begin, end, click, tier, time, id_bytes, id_ends, id_rows, is_open, hits
-            )
+            at = put_words(out, at, begin, end, seller, seller_words, seller_sizes)
             is_open = q_time[q] + closes[2] > cut
             at = put_labels(
                 out, at, begin, end, buy, tier, time, id_bytes, id_ends, id_rows, is_open, hits
+            )
+            is_open = q_time[q] + closes[1] > cut
+            at = put_labels(
+                out, at, begin, end, click, tier, time, id_bytes, id_ends, id_rows, is_open, hits
             )
         out[at] = 0
         at += 1

@@ -17,6 +17,7 @@ from pipelines.drivers.direct.journal import Commit, Journal, Plan
 from pipelines.drivers.direct.planner import Planner
 from pipelines.drivers.direct.state_store import StateStore
 from pipelines.reports import Report
+from pipelines.similarity.encoder import encoder_of
 from pipelines.sinks import WindowSink
 from pipelines.sources.files import FilesSource
 from pipelines.steps.step import FINAL_CUT
@@ -73,9 +74,10 @@ def run(settings: DirectSettings, watch: Watch = lambda progress: None) -> Summa
     """Run epochs until the source is drained, or for ever if it follows.
 
     SIGTERM and SIGINT end it after the epoch at hand. Raises UserError if the state belongs to
-    another spec or is in use, if the input was declared complete before, or if a folder cannot
-    be read or written.
+    another spec or is in use, if the input was declared complete before, if a folder cannot be
+    read or written, or if what the spec's text encoder needs is not installed.
     """
+    _check_encoder(settings.spec)
     with _locked(settings.state), _stoppable() as stopped:
         _check_identity(settings)
         return _Loop(settings, watch).run(stopped)
@@ -180,6 +182,11 @@ def _after(commit: Commit, plan: Plan, report: Report) -> Commit:
         counts=dict(sorted((Counter(commit.counts) + report.counts).items())),
         final=plan.cut >= FINAL_CUT,
     )
+
+
+def _check_encoder(spec: Spec) -> None:
+    if spec.target is not None and spec.target.searchify is not None:
+        encoder_of(spec.target.searchify.encoder)
 
 
 def _check_identity(settings: DirectSettings) -> None:
