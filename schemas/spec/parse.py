@@ -1,20 +1,16 @@
 """From TOML to a checked `Spec`. Every complaint is one `SpecError` naming file and key."""
 
-import math
-import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from schemas.errors import SpecError
+from schemas.spec.features import name_of, parse_features
 from schemas.spec.model import (
     Domain,
     Feature,
-    FeatureOwner,
-    FeatureType,
     LabelValue,
-    Recipe,
     Sequences,
     Spec,
     Stream,
@@ -26,15 +22,6 @@ from schemas.spec.model import (
 )
 from schemas.spec.table import Table, near_match
 from schemas.spec.target import parse_target
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-RESERVED = frozenset(
-    "request_id user_id time_ms scenario query candidates item_id position exposed event_id value"
-    " stream title origin probability domain origin_domain id item action labels source_request"
-    " query_path query_score".split()
-)
-"""Field names of events and records; no feature may take one."""
 
 
 def load(path: str | Path) -> Spec:
@@ -60,9 +47,9 @@ def parse(text: str, file: str = "spec") -> Spec:
     root = Table(file, "", values)
     streams = _streams(root)
     domains = _domains(root)
-    features = _features(root, domains)
+    features = parse_features(root, domains)
     spec = Spec(
-        name=_name(root, "name", root.text("name")),
+        name=name_of(root, "name", root.text("name")),
         window=_window(root.table("window")),
         time=_time(root.table("time", {})),
         streams=streams,
@@ -77,12 +64,6 @@ def parse(text: str, file: str = "spec") -> Spec:
     )
     root.finish()
     return spec
-
-
-def _name(table: Table, key: str, name: str) -> str:
-    if _NAME.fullmatch(name) is None:
-        raise table.fail(key, "a name of letters, digits and underscores", name)
-    return name
 
 
 def _window(table: Table) -> Window:
@@ -125,7 +106,7 @@ def _streams(root: Table) -> dict[str, Stream]:
     streams = {}
     for name, table in root.tables("streams").items():
         kind: Any = table.choice("kind", get_args(StreamKind))
-        streams[_name(root, "streams", name)] = Stream(name, kind, table.text("topic", name))
+        streams[name_of(root, "streams", name)] = Stream(name, kind, table.text("topic", name))
         table.finish()
     for kind in ("exposure", "item", "retraction"):
         named = [stream.name for stream in streams.values() if stream.kind == kind]
@@ -148,7 +129,7 @@ def _domains(root: Table) -> dict[str, Domain]:
                     "scenarios", f"no scenario of domain {owner[scenario]!r}", scenario
                 )
             owner[scenario] = name
-        domains[_name(root, "domains", name)] = Domain(name, tuple(sorted(scenarios)))
+        domains[name_of(root, "domains", name)] = Domain(name, tuple(sorted(scenarios)))
         table.finish()
     if not domains:
         raise root.fail("domains", "at least one domain", {})
@@ -165,7 +146,7 @@ def _tasks(root: Table, streams: Mapping[str, Stream], domains: Collection[str])
             raise table.fail("stream", expected, stream, near_match(stream, feedback))
         value: Any = table.choice("value", get_args(LabelValue), "binary")
         horizon_ms = table.duration_ms("horizon")
-        tasks[_name(root, "tasks", name)] = Task(
+        tasks[name_of(root, "tasks", name)] = Task(
             name=name,
             stream=stream,
             horizon_ms=horizon_ms,
@@ -184,65 +165,6 @@ def _task_domains(table: Table, domains: Collection[str]) -> tuple[str, ...]:
     if not named:
         raise table.fail("domains", "at least one domain", [])
     return named
-
-
-def _features(root: Table, domains: Collection[str]) -> dict[str, Feature]:
-    features = {}
-    for name, table in root.tables("features", {}).items():
-        if name in RESERVED:
-            raise root.fail("features", "a name that no event field has", name)
-        feature = _feature(_name(root, "features", name), table, domains)
-        features[name] = feature
-        table.finish()
-    return features
-
-
-def _feature(name: str, table: Table, domains: Collection[str]) -> Feature:
-    owner: Any = table.choice("owner", get_args(FeatureOwner))
-    kind: Any = table.choice("type", get_args(FeatureType))
-    vocabulary = table.names("vocabulary", [])
-    if vocabulary and kind == "number":
-        raise table.fail("vocabulary", "none for a number", list(vocabulary))
-    default = _default(table, kind)
-    if vocabulary and default is not None and default not in vocabulary:
-        raise table.fail("default", "a word of the vocabulary", default)
-    return Feature(
-        name=name,
-        owner=owner,
-        type=kind,
-        vocabulary=vocabulary,
-        default=default,
-        table=_table_name(table, name, kind),
-        domains=table.names_among("domains", domains, "a domain", []),
-        recipe=_recipe(table, owner, kind),
-    )
-
-
-def _recipe(table: Table, owner: str, kind: str) -> Recipe | None:
-    if "recipe" not in table.values:
-        table.seen.add("recipe")
-        return None
-    recipe: Any = table.choice("recipe", get_args(Recipe))
-    if (owner, kind) != ("cross", "number"):
-        raise table.fail("recipe", "none but for a cross feature of type number", recipe)
-    return recipe
-
-
-def _default(table: Table, kind: str) -> str | float | None:
-    if kind == "number":
-        value = table.take("default", (int, float), "a number", None)
-        if value is not None and not math.isfinite(value):
-            raise table.fail("default", "a finite number", value)
-        return None if value is None else float(value)
-    if kind == "ids" and "default" in table.values:
-        raise table.fail("default", "none for a list of ids", table.values["default"])
-    return table.take("default", str, "a string", None)
-
-
-def _table_name(table: Table, name: str, kind: str) -> str:
-    if kind == "number":
-        return ""
-    return table.text("table", name)
 
 
 def _sequences(

@@ -8,7 +8,7 @@ from pipelines.arrays import Ints
 from pipelines.steps.attribute.labels import Revision
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
-from pipelines.steps.attribute.seal import cited
+from pipelines.steps.attribute.seal_labels import cited
 from pipelines.steps.attribute.tables import Credits
 from pipelines.steps.ragged import offsets_of
 from schemas.record import revision_schema

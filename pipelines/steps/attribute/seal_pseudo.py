@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.arrays import Ints
+from pipelines.steps.attribute.chosen import Shown
 from pipelines.steps.attribute.labels import Label
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
@@ -39,7 +40,7 @@ def seal_pseudo(
     own = len(memory.samples) - len(made.source) + order - first
     labelled = np.where(positive, own[owner], -1)
     origin = np.where(positive, POSITIVE, NEGATIVE).astype(np.int32)
-    shown = samples, np.bincount(owner, minlength=len(source)), labelled, origin
+    shown = Shown(samples, np.bincount(owner, minlength=len(source)), labelled, origin)
     return sealed(memory, order, shown, label, credits, rules)
 
 
