@@ -32,8 +32,8 @@ $(STAMP): pyproject.toml constraints.txt
 	    "Name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv \
-	  && $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
-	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	  && $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,sentences]' \
+	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,sentences]'
 	@touch $@
 
 demo: setup

@@ -87,7 +87,8 @@ class Writer:
     def _write(self, table: pa.Table, stream: str, file: Path) -> None:
         if self.file_format == "parquet":
             return _write_parquet(table, file)
-        plain = table.cast(arrow_schema(self.spec, stream))
+        schema = arrow_schema(self.spec, stream)
+        plain = table.select(schema.names).cast(schema)
         if self.file_format == "avro":
             return write_avro(plain, avro_schema(self.spec, stream), file)
         return pl.DataFrame(plain).write_ndjson(file)

@@ -29,7 +29,10 @@ Features = Mapping[str, Values | Lists]
 """By name: `id` (int64) and `number` (float64) as Values, `ids` (int64) as Lists."""
 
 _ACTION = ("time_ms", "item", "action", "scenario")
-_REQUEST = ("id", "time_ms", "scenario", "domain", "origin_domain", "query", "candidates")
+_REQUEST = (
+    *("id", "time_ms", "scenario", "domain", "origin_domain", "query", "candidates"),
+    *("source_request", "query_path", "query_score"),
+)
 _SAMPLE = ("item", "item_id", "origin", "position", "probability", "labels")
 
 

@@ -24,7 +24,7 @@ def test_a_person_reads_times_and_counts(run, tmp_path: Path) -> None:
     first, *rows = answer.out.splitlines()
     assert first.startswith(f"{tmp_path}/w: events from 2025-01-05 23:00:00 UTC to ")
     assert [row.split()[0] for row in rows] == [
-        "exposure", "click", "cart", "conversion", "item", "retraction"
+        "cart", "click", "conversion", "exposure", "item", "retraction"
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ def test_a_right_spec_is_summed_up(run, smallest: Path) -> None:
     assert [line.split(maxsplit=1) for line in lines[1:-1]] == [
         ["name", "smallest"],
         ["windows", "of 1h, sealed 10m after their end"],
-        ["streams", "1 exposure, 1 click"],
+        ["streams", "1 click, 1 exposure"],
         ["domains", "feed (2 scenarios)"],
         ["tasks", "click (30m)"],
         ["features", "1 item"],
@@ -31,7 +31,7 @@ def test_a_machine_reads_the_same_as_json(run, smallest: Path) -> None:
         "name": "smallest",
         "window": {"length_ms": 3_600_000, "maturity_ms": 600_000},
         "streams": {"exposure": "exposure", "click": "click"},
-        "domains": {"feed": ["home", "detail"]},
+        "domains": {"feed": ["detail", "home"]},
         "tasks": {"click": {"stream": "click", "horizon_ms": 1_800_000, "value": "binary"}},
         "features": {"color": {"owner": "item", "type": "id", "table": "color"}},
         "sequences": ["click"],

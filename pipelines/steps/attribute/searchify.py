@@ -40,29 +40,56 @@ def searchify(memory: Memory, fresh: int, cut: int, rules: Rules, outputs: Outpu
     nothing = np.empty(0, np.int64)
     if not rules.searchifies:
         return Made(memory, nothing, nothing, np.empty(0, np.bool_))
-    feedback = memory.feedback
-    sealed_at = _sealed_at(memory, rules)
-    foreign = _foreign_clicks(feedback, rules)
-    after = feedback.settle_ms > sealed_at
-    new = np.arange(len(feedback)) >= len(feedback) - fresh
-    linked = feedback.flag >= 0
-    due = foreign & linked & ~after & (sealed_at > memory.last_cut) & (sealed_at <= cut)
-    fallen = (feedback.fall_ms <= sealed_at) & (feedback.fall_settle_ms <= sealed_at)
-    clicks = np.flatnonzero(due & ~fallen)
-    first = _first_of_samples(feedback, clicks, rules)
-    _count(outputs, "unlinked", new & foreign & ~linked)
-    _count(outputs, "after_cut", new & foreign & linked & after)
-    _count(outputs, "retracted", due & fallen)
-    outputs.counts["searchify/repeat"] += len(clicks) - len(first)
-    outputs.counts["searchify/made"] += len(first)
-    clicked = np.zeros(len(memory.samples), np.bool_)
-    remembered = feedback.time_ms >= sealed_at - rules.reach_ms
-    clicked[feedback.flag[linked & ~after & ~fallen & remembered]] = True
-    return _make(memory, first, clicked, rules)
+    judged = _Judged.of(memory, rules)
+    now = (judged.sealed_at > memory.last_cut) & (judged.sealed_at <= cut)
+    due = judged.foreign & judged.in_time & now
+    standing = np.flatnonzero(due & ~judged.fallen)
+    first = _first_of_samples(memory.feedback, standing, rules)
+    new = judged.foreign & (np.arange(len(due)) >= len(due) - fresh)
+    counts = {
+        "unlinked": int((new & ~judged.linked).sum()),
+        "after_cut": int((new & judged.linked & ~judged.in_time).sum()),
+        "retracted": int((due & judged.fallen).sum()),
+        "repeat": len(standing) - len(first),
+        "made": len(first),
+    }
+    outputs.counts.update({f"searchify/{name}": count for name, count in counts.items()})
+    return _make(memory, first, judged.clicked(memory, rules), rules)
 
 
-def _count(outputs: Outputs, reason: str, which: Bools) -> None:
-    outputs.counts[f"searchify/{reason}"] += int(which.sum())
+@dataclass(frozen=True)
+class _Judged:
+    """All feedback with the sample that it flags, as things stand when its window is sealed.
+
+    `foreign`: a click of another domain that rule 3 found no sample for. `linked`: it flags a
+    sample, whose window is sealed at `sealed_at`; `in_time`: it was settled by then; `fallen`:
+    and retracted.
+    """
+
+    foreign: Bools
+    linked: Bools
+    sealed_at: Ints
+    in_time: Bools
+    fallen: Bools
+
+    @classmethod
+    def of(cls, memory: Memory, rules: Rules) -> "_Judged":
+        feedback = memory.feedback
+        sealed_at, linked = _sealed_at(memory, rules), feedback.flag >= 0
+        return cls(
+            foreign=_foreign_clicks(feedback, rules),
+            linked=linked,
+            sealed_at=sealed_at,
+            in_time=linked & (feedback.settle_ms <= sealed_at),
+            fallen=(feedback.fall_ms <= sealed_at) & (feedback.fall_settle_ms <= sealed_at),
+        )
+
+    def clicked(self, memory: Memory, rules: Rules) -> Bools:
+        """Whether a click stands on each sample; flags older than the memory do not."""
+        remembered = memory.feedback.time_ms >= self.sealed_at - rules.reach_ms
+        clicked = np.zeros(len(memory.samples), np.bool_)
+        clicked[memory.feedback.flag[self.in_time & ~self.fallen & remembered]] = True
+        return clicked
 
 
 def _sealed_at(memory: Memory, rules: Rules) -> Ints:
