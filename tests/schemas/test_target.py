@@ -1,10 +1,26 @@
 """The `[target]` section: what it means, and every way in which it can be wrong."""
 
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from schemas.errors import SpecError
 from schemas.record import user_window_schema
-from schemas.spec import Searchify, Spec, Target, parse, spec_digest
+from schemas.spec import (
+    Domain,
+    Feature,
+    Searchify,
+    Sequences,
+    Spec,
+    Stream,
+    Target,
+    Task,
+    Time,
+    Window,
+    parse,
+    spec_digest,
+)
 
 TARGET = """
 [target]
@@ -99,3 +115,12 @@ def test_a_wrong_target_is_refused_with_one_complaint(
     with pytest.raises(SpecError) as caught:
         parse(text.replace(right, wrong, 1), "shop.toml")
     assert str(caught.value) == f"shop.toml: {complaint}"
+
+
+def test_the_documentation_names_every_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "spec.md").read_text()
+    for owner in (Window, Time, Stream, Domain, Task, Feature, Sequences, Target, Searchify):
+        for key in fields(owner):
+            shown = key.name.removesuffix("_ms")
+            known = shown in ("name", "searchify") or f".{shown}`" in page
+            assert known, f"{owner.__name__}.{key.name}"
