@@ -3,8 +3,8 @@
 import multiprocessing
 import random
 import time
+from ctypes import c_longlong
 from dataclasses import replace
-from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from tests.learner.runs import assert_same_state, shop
 CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def learn_counting(settings: LearnerSettings, calls: "Synchronized[int]") -> None:
+def learn_counting(settings: LearnerSettings, calls: c_longlong) -> None:
     """Run a learner that counts the batches it scores and those it trains on."""
     torch.set_num_threads(1)
     score, train = Trainer.predict, Trainer.train
@@ -41,7 +41,7 @@ def run_for(settings: LearnerSettings, most: int, delay_s: float = 0.0) -> tuple
 
     How many batches it scored or trained on, and whether it came to its end.
     """
-    calls = CONTEXT.Value("q", 0)
+    calls = CONTEXT.Value("q", 0, lock=False)  # who is killed may hold a lock for ever
     process = CONTEXT.Process(target=learn_counting, args=(settings, calls))
     process.start()
     while calls.value < most and process.exitcode is None:
