@@ -5,6 +5,7 @@ Only plain JSON Lines may grow; any other file must be whole when it appears (wr
 then rename it) and must never change.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -83,7 +84,7 @@ class FilesSource:
     def _entries(self) -> list[Path]:
         if not self.root.is_dir():
             raise UserError(f"{self.root}: expected a folder with a folder for each stream")
-        entries = sorted(path for path in self.root.iterdir() if not _is_ignored(path))
+        entries = sorted(path for path in self.root.iterdir() if not _is_ignored(path.name))
         for path in entries:
             if path.is_file() and _suffix(path) is not None:
                 raise UserError(
@@ -101,19 +102,20 @@ class FilesSource:
             )
 
     def _files(self, folder: Path) -> list[SourceFile]:
-        paths = [path for path in folder.rglob("*") if self._is_event_file(path)]
-        return [
-            SourceFile(folder.name, path.relative_to(self.root).as_posix(), path.stat().st_size)
-            for path in paths
-        ]
+        found = []
+        for parent, below, names in os.walk(folder):
+            below[:] = [name for name in below if not _is_ignored(name)]
+            paths = [Path(parent, name) for name in names if not _is_ignored(name)]
+            found += [self._file(folder.name, path) for path in paths if path.is_file()]
+        return found
 
-    def _is_event_file(self, path: Path) -> bool:
-        steps = path.relative_to(self.root).parts
-        return not any(_is_ignored(Path(step)) for step in steps) and path.is_file()
+    def _file(self, stream: str, path: Path) -> SourceFile:
+        name = path.relative_to(self.root).as_posix()
+        return SourceFile(stream, name, path.stat().st_size)
 
 
-def _is_ignored(path: Path) -> bool:
-    return path.name.startswith((".", "_")) or path.name.endswith(".tmp")
+def _is_ignored(name: str) -> bool:
+    return name.startswith((".", "_")) or name.endswith(".tmp")
 
 
 def _suffix(path: Path) -> str | None:

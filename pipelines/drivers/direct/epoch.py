@@ -1,6 +1,7 @@
 """Epochs as bounded Beam pipelines on the DirectRunner: one graph, run once an epoch."""
 
 import logging
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,7 @@ class EpochRunner:
         _build(pipeline, spec, self._stages)
         here = EmbeddedPythonEnvironment.default()
         self._graph = pipeline.to_runner_api(default_environment=here)
+        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)  # only `Pipeline.run` would
 
     def run(self, epoch: Epoch) -> Report:
         """Run one epoch and give what its stages reported.

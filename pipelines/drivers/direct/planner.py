@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pipelines.drivers.direct.journal import Commit, Plan
 from pipelines.sources.files import FilesSource
 from pipelines.sources.first_time import UNKNOWN, first_time_ms
-from pipelines.sources.raw import Range
+from pipelines.sources.raw import Range, SourceFile
 from pipelines.steps.step import FINAL_CUT
 from schemas.spec import Spec
 
@@ -25,6 +25,7 @@ class Planner:
     epoch_rows: int
     final: bool
     _starts: dict[tuple[str, int, int], int] = field(default_factory=dict)
+    _cuts: dict[str, tuple[SourceFile, int, list[Range]]] = field(default_factory=dict)
 
     def next(self, commit: Commit, now_ms: int) -> Plan | None:
         """The next epoch; None if there is nothing to read and no cut to evaluate."""
@@ -44,8 +45,16 @@ class Planner:
         unread = []
         for file in self.source.discover():
             start = commit.offsets.get(file.name, 0)
-            unread += self.source.ranges(file, start, self.epoch_rows)
+            unread += self._ranges(file, start)
         return self._in_time_order(unread) if self.spec.ordered else unread
+
+    def _ranges(self, file: SourceFile, start: int) -> list[Range]:
+        """What is unread of a file, looked into again only when it grew or some of it was read."""
+        known = self._cuts.get(file.name)
+        if known is None or known[:2] != (file, start):
+            known = file, start, self.source.ranges(file, start, self.epoch_rows)
+            self._cuts[file.name] = known
+        return known[2]
 
     def _in_time_order(self, unread: list[Range]) -> list[Range]:
         """Ranges by where they begin; within a stream never against the order of its files."""
