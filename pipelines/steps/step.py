@@ -14,6 +14,9 @@ NO_CUT = -(1 << 62)
 FINAL_CUT = 1 << 62
 """The cut of a complete input (W = ∞)."""
 
+SEGMENT = "segment-"
+"""Tables of this prefix never change while a state has them: a driver writes each but once."""
+
 
 class Step(Protocol):
     """A pure function over one shard's tables."""

@@ -28,7 +28,7 @@ from schemas.spec import Spec, spec_digest
 FINAL_MARK = "_FINAL"
 """Stands in the window store once the input was declared complete and all is sealed."""
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 Watch = Callable[["Progress"], None]
 

@@ -6,13 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipelines import packets
+from pipelines.steps.step import SEGMENT
 from schemas.durable import flush, write_aside
 
-_APART = "segment-"
-"""Tables of this prefix never change: each rests in a file of its own."""
-
 _NAMES = "apart"
-"""The table that names the tables apart."""
+"""The table that names the segments, each of which rests in a file apart."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class StateStore:
     def save(self, step: str, shard: int, epoch: int, tables: dict[str, pa.Table]) -> None:
         """Keep the state after `epoch`; doing it again writes the same."""
         folder = self._folder(step, shard)
-        apart = [name for name in tables if name.startswith(_APART)]
+        apart = [name for name in tables if name.startswith(SEGMENT)]
         for name in apart:
             if not (folder / _apart(name)).exists():
                 write_aside(folder / _apart(name), packets.encode({name: tables[name]}))

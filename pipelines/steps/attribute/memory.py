@@ -15,9 +15,7 @@ from pipelines.steps.attribute.tables import (
     Retractions,
     Samples,
 )
-from pipelines.steps.step import NO_CUT, Tables
-
-SEGMENT = "segment-"
+from pipelines.steps.step import NO_CUT, SEGMENT, Tables
 
 
 @dataclass(frozen=True)
