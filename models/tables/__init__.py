@@ -1,7 +1,8 @@
 """Embedding tables: hashes in, rows out, a learned vector for what is missing."""
 
 from models.tables.base import EmbeddingTable
+from models.tables.growing import GrowingTable
 from models.tables.hashed import HashedTable
 from models.tables.named import ITEM, Tables, table_names
 
-__all__ = ["ITEM", "EmbeddingTable", "HashedTable", "Tables", "table_names"]
+__all__ = ["ITEM", "EmbeddingTable", "GrowingTable", "HashedTable", "Tables", "table_names"]

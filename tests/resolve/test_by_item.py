@@ -61,9 +61,7 @@ def lives(draw: st.DrawFn) -> tuple[World, list[int]]:
             world.wanted.append(_about(draw, start_ms, str(number)) | {"origin": origin})
         for _ in range(draw(st.integers(0, 3))):
             item = draw(st.sampled_from(ITEMS))
-            time_ms = max(0, window - draw(st.sampled_from([0, -1, 7]))) * LENGTH + draw(
-                offset_ms
-            )
+            time_ms = max(0, window - draw(st.sampled_from([0, -1, 7]))) * LENGTH + draw(offset_ms)
             forgotten = time_ms < cut_of(window) - FORGOTTEN_AFTER
             if forgotten or (item, time_ms) not in told:
                 told.add((item, time_ms))
