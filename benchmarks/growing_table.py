@@ -13,6 +13,7 @@ the figure is the ratio of the medians of processor time.
 import argparse
 import time
 from collections.abc import Callable
+from itertools import cycle
 from statistics import median
 
 import numpy as np
@@ -25,7 +26,8 @@ from models.tables.base import EmbeddingTable
 
 DIM = 16
 BESIDE_FIXED, BY_SIZE = 1.25, 1.3
-FILLED_AT_ONCE = 1_000_000
+LOOKED_UP, FILLED_AT_ONCE = 1_000_000, 1_000_000
+DRAWS = 8
 
 
 class Fixed(EmbeddingTable):
@@ -71,7 +73,7 @@ def _check() -> None:
     """Three steps on both from equal rows give equal rows."""
     fixed, growing = Fixed(64), GrowingTable(64, DIM, 0.1)
     ids, there = torch.arange(64), torch.ones(64, dtype=torch.bool)
-    growing(ids, there)
+    growing(_spread(ids), there)
     with torch.no_grad():
         growing.weight[2:] = fixed.weight
     steps = [_stepper(table, 64, seed=3) for table in (fixed, growing)]
@@ -99,13 +101,13 @@ def _spread(ids: Tensor) -> Tensor:
 
 def _stepper(table: EmbeddingTable, ids: int, seed: int = 0) -> Callable[[], None]:
     rng, adagrad = np.random.default_rng(seed), RowwiseAdagrad([table], 0.1, 1e-8)
-    there = torch.ones(min(ids, 1_000_000), dtype=torch.bool)
+    there = torch.ones(min(ids, LOOKED_UP), dtype=torch.bool)
+    drawn = (torch.from_numpy(rng.zipf(1.1, len(there)) % ids) for _ in range(DRAWS))
+    wanted = cycle([_spread(one) for one in drawn])
 
     def step() -> None:
-        drawn = torch.from_numpy(rng.zipf(1.1, len(there)) % ids)
-        wanted = _spread(drawn)
         adagrad.zero_grad()
-        table(wanted, there).sum().backward()
+        table(next(wanted), there).sum().backward()
         adagrad.step()
 
     return step
