@@ -73,6 +73,7 @@ def _optimiser(table: Table, default: OptimiserConfig) -> OptimiserConfig:
     config = OptimiserConfig(
         dense=dense,
         dense_rate=_number(table, "dense_rate", default.dense_rate),
+        dense_hold=table.count("dense_hold", default.dense_hold),
         sparse_rate=_number(table, "sparse_rate", default.sparse_rate),
         sparse_epsilon=_number(table, "sparse_epsilon", default.sparse_epsilon),
     )

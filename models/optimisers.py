@@ -19,6 +19,8 @@ class OptimiserConfig:
 
     dense: Literal["adam", "rmsprop"] = "adam"
     dense_rate: float = 1e-3
+    dense_hold: int = 0
+    """Steps at the full dense rate; step t after it has `dense_rate · √(hold / t)`; 0: all."""
     sparse_rate: float = 0.05
     sparse_epsilon: float = 1e-8
 
@@ -81,6 +83,7 @@ class Optimisers:
 
     def __init__(self, model: nn.Module, config: OptimiserConfig) -> None:
         parameters = split_parameters(model)
+        self.config = config
         self.sparse = RowwiseAdagrad(parameters.tables, config.sparse_rate, config.sparse_epsilon)
         self.dense = _dense(parameters.dense, config)
 
@@ -92,6 +95,10 @@ class Optimisers:
     def step(self) -> None:
         """Apply the gradients of the last backward pass."""
         self.sparse.step()
+        # In the group, since the optimiser's state dict carries what stands there.
+        for group in self.dense.param_groups:
+            group["taken"] = group.get("taken", 0) + 1
+            group["lr"] = self.config.dense_rate * _share(self.config.dense_hold, group["taken"])
         self.dense.step()
 
     def state_dict(self) -> dict[str, Any]:
@@ -101,6 +108,10 @@ class Optimisers:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.dense.load_state_dict(state["dense"])
+
+
+def _share(hold: int, step: int) -> float:
+    return min(1.0, (hold / step) ** 0.5) if hold else 1.0
 
 
 def _dense(parameters: tuple[nn.Parameter, ...], config: OptimiserConfig) -> torch.optim.Optimizer:

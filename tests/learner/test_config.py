@@ -23,9 +23,10 @@ def test_without_a_section_every_task_weighs_one() -> None:
 
 
 def test_a_models_own_rates_win_over_the_learners() -> None:
-    common = {"optimiser": {"dense_rate": 0.5, "sparse_rate": 0.25}}
+    common = {"optimiser": {"dense_rate": 0.5, "sparse_rate": 0.25, "dense_hold": 9}}
     config = config_of(common, {"mtfm": {"optimiser": {"dense_rate": 0.125}}})
     assert (config.optimiser.dense_rate, config.optimiser.sparse_rate) == (0.125, 0.25)
+    assert config.optimiser.dense_hold == 9
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,7 @@ def test_a_models_own_rates_win_over_the_learners() -> None:
         ({"task_weights": {"click": -1}}, "learner.task_weights.click: expected a number of zero"),
         ({"optimiser": {"dense": "sgd"}}, "learner.optimiser.dense: expected one of adam, rmsprop"),
         ({"optimiser": {"dense_rate": 0}}, "dense_rate: expected a number above zero"),
+        ({"optimiser": {"dense_hold": -1}}, "dense_hold: expected a whole number of 0 or more"),
     ],
 )
 def test_a_slip_is_named_with_file_and_key(learner: dict[str, Any], where: str) -> None:

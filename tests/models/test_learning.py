@@ -75,7 +75,8 @@ def test_parameters_are_split_without_rest_or_overlap() -> None:
     split = split_parameters(model)
     in_tables = [p for table in split.tables for p in table.parameters()]
     assert all(isinstance(table, EmbeddingTable) for table in split.tables)
-    assert len(split.tables) == 5  # author, city, item, tags, type
+    # Samples: author, city, item, type; actions: author, item, tags.
+    assert len(split.tables) == 7
     assert {id(p) for p in (*in_tables, *split.dense)} == {id(p) for p in model.parameters()}
     assert len(in_tables) + len(split.dense) == len(list(model.parameters()))
 
@@ -89,6 +90,33 @@ def test_step_moves_tables_and_dense_parameters() -> None:
     assert not [k for k, p in model.named_parameters() if torch.equal(p, before[k])]
     optimisers.zero_grad()
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_dense_rate_holds_and_then_falls_with_the_root_of_the_step() -> None:
+    # Held for 4 steps; then 0.5 · √(4 / t): at step 16 a quarter, at step 64 an eighth.
+    model, batch = models.create("dlrm_mlp", LAYOUT, "tiny"), BatchBuilder(0).batch()
+    weighted_bce(model(batch), batch).backward()
+    config = OptimiserConfig(dense_rate=0.5, dense_hold=4)
+    optimisers, rates = Optimisers(model, config), []
+    for _ in range(16):
+        optimisers.step()
+        rates.append(optimisers.dense.param_groups[0]["lr"])
+    assert rates[:4] == [0.5] * 4
+    assert rates[15] == 0.25
+    resumed = Optimisers(model, config)
+    resumed.load_state_dict(optimisers.state_dict())
+    for _ in range(48):
+        resumed.step()
+    assert resumed.dense.param_groups[0]["lr"] == 0.125
+
+
+def test_without_a_hold_the_dense_rate_stays() -> None:
+    model, batch = models.create("dlrm_mlp", LAYOUT, "tiny"), BatchBuilder(0).batch()
+    weighted_bce(model(batch), batch).backward()
+    optimisers = Optimisers(model, OptimiserConfig(dense_rate=0.5))
+    for _ in range(9):
+        optimisers.step()
+    assert optimisers.dense.param_groups[0]["lr"] == 0.5
 
 
 def test_loss_is_the_mean_over_present_labels() -> None:
