@@ -186,12 +186,12 @@ class Model:
     def __init__(self, spec: Spec, name: str, config: LearnerConfig) -> None:
         overrides = dict(model_settings(spec, name).overrides)
         self.model = create(name, Layout.of(spec), "demo", overrides, seed=config.seed)
-        optimisers = Optimisers(self.model, config.optimiser)
-        self.step = Step(self.model, optimisers, config.task_weights)
+        self.optimisers = Optimisers(self.model, config.optimiser)
+        self.step = Step(self.model, self.optimisers, config.task_weights)
 
     def score(self, batch: UserBatch) -> Floats:
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.optimisers.average.in_place():
             return self.model(batch).double().numpy()
 
     def train(self, batches: list[UserBatch]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from models.averaging import RunningMean
 from models.tables import EmbeddingTable
 
 
@@ -21,6 +22,8 @@ class OptimiserConfig:
     dense_rate: float = 1e-3
     dense_hold: int = 0
     """Steps at the full dense rate; step t after it has `dense_rate · √(hold / t)`; 0: all."""
+    dense_average: float = 0.0
+    """What a step leaves of the running mean of dense weights that scores and serves; 0: none."""
     sparse_rate: float = 0.05
     sparse_epsilon: float = 1e-8
 
@@ -86,6 +89,7 @@ class Optimisers:
         self.config = config
         self.sparse = RowwiseAdagrad(parameters.tables, config.sparse_rate, config.sparse_epsilon)
         self.dense = _dense(parameters.dense, config)
+        self.average = RunningMean(parameters.dense, config.dense_average)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -100,14 +104,16 @@ class Optimisers:
             group["taken"] = group.get("taken", 0) + 1
             group["lr"] = self.config.dense_rate * _share(self.config.dense_hold, group["taken"])
         self.dense.step()
+        self.average.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """The dense optimiser's state; the sparse one's is in the tables, thus in the model's."""
-        return {"dense": self.dense.state_dict()}
+        """The dense part's state; the sparse part's is in the tables, thus in the model's."""
+        return {"dense": self.dense.state_dict(), "average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.dense.load_state_dict(state["dense"])
+        self.average.load_state_dict(state["average"])
 
 
 def _share(hold: int, step: int) -> float:

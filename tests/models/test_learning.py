@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 import models
+from models.averaging import RunningMean
 from models.loss import weighted_bce
 from models.optimisers import OptimiserConfig, Optimisers, RowwiseAdagrad, split_parameters
 from models.tables import EmbeddingTable, HashedTable
@@ -108,6 +110,32 @@ def test_dense_rate_holds_and_then_falls_with_the_root_of_the_step() -> None:
     for _ in range(48):
         resumed.step()
     assert resumed.dense.param_groups[0]["lr"] == 0.125
+
+
+def test_running_mean_by_hand() -> None:
+    # k_1 = 2/11 leaves 9/11 · 1; k_2 = 3/12 leaves 1/4 · 9/11 + 3/4 · 2; k_3 would be 4/13, but
+    # no more than 0.25 is kept.
+    weight = nn.Parameter(torch.zeros(1))
+    average = RunningMean([weight], keep=0.25)
+    seen = []
+    for value in (1.0, 2.0, 5.0):
+        with torch.no_grad():
+            weight.fill_(value)
+        average.update()
+        with average.in_place():
+            seen.append(weight.item())
+        assert weight.item() == value
+    second = 0.25 * 9 / 11 + 1.5
+    assert seen == pytest.approx([9 / 11, second, 0.25 * second + 0.75 * 5])
+
+
+def test_without_an_average_the_weights_themselves_score() -> None:
+    weight = nn.Parameter(torch.ones(1))
+    average = RunningMean([weight], keep=0.0)
+    average.update()
+    with average.in_place():
+        assert weight.item() == 1
+    assert average.state_dict()["means"] == []
 
 
 def test_without_a_hold_the_dense_rate_stays() -> None:
