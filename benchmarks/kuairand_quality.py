@@ -221,3 +221,7 @@ class ItemCtr:
         self.items, row = np.unique(item, return_inverse=True)
         self.shown = np.bincount(row, shown)
         self.done = np.stack([np.bincount(row, column) for column in done.T], axis=1)
+
+
+if __name__ == "__main__":
+    main()
