@@ -1,13 +1,14 @@
 """Prequential quality on KuaiRand: MTFM and DLRM-MLP against "item CTR so far".
 
-Every window is scored before it is trained on. Quoted are the last three days (6 to 8 May): AUC,
-and GAUC by user over the three days, each with a bootstrap interval over users. Nothing is tuned
-on those days. Needs the sealed windows of a demo: `make demo` first, or name another `--work`.
+Every window quoted is scored before it is trained on; all models see the same batches. Quoted are
+the last three days (6 to 8 May): AUC, and GAUC by user over the three days, as means over seeds
+with 95% intervals from resampled users. Nothing is tuned on those days: `--hold-back 3` ends
+three days earlier and quotes 3 to 5 May. Needs the sealed windows of a demo: `make demo` first,
+or name another `--work`.
 """
 
 import argparse
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 
-from learner.config import learner_config, model_settings
+from learner.config import LearnerConfig, learner_config, model_settings
 from learner.feed import Feed
 from learner.metrics.grouped_auc import auc_by_group
 from learner.step import Step
@@ -24,64 +25,151 @@ from models import create
 from models.batch import UserBatch
 from models.layout import Layout
 from models.optimisers import Optimisers
-from schemas.spec import load
+from schemas.spec import Spec, load
 from schemas.windows import WindowStore
 
-LAST_MS = 3 * 86_400_000
-RESAMPLES = 500
+DAY_MS = 86_400_000
+QUOTED_MS = 3 * DAY_MS
+RESAMPLES = 300
 TASKS = ("click", "long_view")
+FIGURES = (
+    ("kuairand_gauc_mtfm_minus_dlrm", "mtfm", "dlrm_mlp"),
+    ("kuairand_gauc_dlrm_minus_item_ctr", "dlrm_mlp", "item_ctr"),
+)
+"""Name, and the two whose click GAUC is compared; the goal is to be above zero."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Samples of the quoted stretch: scores and labels [n, tasks], users [n]."""
-
-    score: Floats
-    label: npt.NDArray[np.bool_]
-    user: Ints
 
 
 def main() -> None:
     """Print one table and the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("demo"))
-    place = Place(parser.parse_args().work)
+    parser.add_argument("--seeds", type=int, default=2, help="runs of each model (2)")
+    parser.add_argument("--hold-back", type=int, default=0, help="last days to leave out (0)")
+    options = parser.parse_args()
+    place = Place(options.work)
     if not (place.windows / "_FINAL").exists():
         print(f"SKIPPED kuairand_quality: no finished demo in {place.root}: make demo first")
         return
-    scored = {"item_ctr": collect(place, None), **{m: collect(place, m) for m in MODELS}}
-    for name, one in scored.items():
-        for at, task in enumerate(TASKS):
-            auc, gauc = interval(one, at, area), interval(one, at, grouped)
-            print(f"{name:<10} {task:<10} AUC {auc}  GAUC {gauc}", flush=True)
-    click = {name: grouped(one, 0, slice(None)) for name, one in scored.items()}
-    figure("kuairand_gauc_mtfm_minus_dlrm", click["mtfm"] - click["dlrm_mlp"])
-    figure("kuairand_gauc_dlrm_minus_item_ctr", click["dlrm_mlp"] - click["item_ctr"])
-
-
-def figure(name: str, measured: float) -> None:
-    """One line for the record; the goal is to be above zero."""
-    print(f"FIGURE {name} {measured:.4f} 0 {'ok' if measured > 0 else 'short'}", flush=True)
-
-
-def collect(place: Place, model: str | None) -> Scored:
-    """Score every window, then train on it; keep the last three days' scores."""
     spec = load(place.spec)
-    layout, store = Layout.of(spec), WindowStore(place.windows)
-    columns = [layout.tasks.index(task) for task in TASKS]
-    scorer = ItemCtr(columns) if model is None else Model(place, model, columns)
-    feed = Feed(store, spec, layout, 256 if model is None else scorer.batch_users)
-    windows = store.windows()
+    columns = [tuple(spec.tasks).index(task) for task in TASKS]
+    # All models learn from batches of the same users: `batch_users` is the spec's, not a model's.
+    configs = {name: learner_config(spec, name, str(place.spec)) for name in MODELS}
+    windows = decoded(place, spec, options.hold_back, configs[MODELS[0]].batch_users)
+    runs = {"item_ctr": Runs.of([prequential(ItemCtr(len(spec.tasks)), windows, columns)])}
+    for name, config in configs.items():
+        seeds = [replace(config, seed=seed) for seed in range(options.seeds)]
+        models = (Model(spec, name, one) for one in seeds)
+        runs[name] = Runs.of([prequential(model, windows, columns) for model in models])
+    report(runs)
+
+
+def report(runs: "dict[str, Runs]") -> None:
+    """A line a model and task, a line a difference, and the figures."""
+    for name, one in runs.items():
+        for at, task in enumerate(TASKS):
+            each = " ".join(f"{value:.4f}" for value in one.gauc[0, :, at])
+            quoted = f"AUC {interval(one.auc[:, :, at])}  GAUC {interval(one.gauc[:, :, at])}"
+            print(f"{name:<10} {task:<10} {quoted}  by seed {each}", flush=True)
+    gauc = {name: one.gauc[:, :, 0].mean(axis=1) for name, one in runs.items()}
+    for figure, better, worse in FIGURES:
+        gain = gauc[better] - gauc[worse]
+        print(f"click GAUC, {better} - {worse}: {interval(gain[:, None])}")
+        print(f"FIGURE {figure} {gain[0]:.4f} 0 {'ok' if gain[0] > 0 else 'short'}", flush=True)
+
+
+def interval(values: Floats) -> str:
+    """The mean over seeds and its 95% interval; [1 + resamples, seeds], all users first."""
+    means = values.mean(axis=1)
+    low, high = np.quantile(means[1:], [0.025, 0.975])
+    return f"{means[0]:.4f} [{low:.4f}, {high:.4f}]"
+
+
+@dataclass(frozen=True)
+class Window:
+    """One decoded window."""
+
+    quoted: bool
+    """Whether it lies in the three days that are quoted."""
+    batches: list[UserBatch]
+
+
+def decoded(place: Place, spec: Spec, hold_back: int, batch_users: int) -> list[Window]:
+    """The windows but those of the last `hold_back` days, as batches."""
+    store = WindowStore(place.windows)
+    feed = Feed(store, spec, Layout.of(spec), batch_users)
+    sealed = store.windows()
+    end_ms = sealed[-1].window_end_ms - hold_back * DAY_MS
+    return [
+        Window(
+            quoted=manifest.window_end_ms > end_ms - QUOTED_MS,
+            batches=[batch for _, batch in feed.batches(manifest)],
+        )
+        for manifest in sealed
+        if manifest.window_end_ms <= end_ms
+    ]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Samples of the quoted stretch: scores and labels [n, TASKS], users [n]."""
+
+    score: Floats
+    label: npt.NDArray[np.bool_]
+    user: Ints
+
+
+@dataclass(frozen=True)
+class Runs:
+    """One model's metrics, [1 + RESAMPLES, seeds, tasks]: of all users, then of each resample."""
+
+    auc: Floats
+    gauc: Floats
+
+    @classmethod
+    def of(cls, runs: list[Scored]) -> "Runs":
+        """The metrics of runs that scored the same samples."""
+        _, user = np.unique(runs[0].user, return_inverse=True)
+        drawn = times_drawn(int(user.max()) + 1)
+        tasks = range(len(TASKS))
+        return cls(
+            auc=np.array([[[area(run, k, n[user]) for k in tasks] for run in runs] for n in drawn]),
+            gauc=np.array(
+                [[grouped(run, k, user, drawn) for k in tasks] for run in runs]
+            ).transpose(2, 0, 1),
+        )
+
+
+def times_drawn(users: int) -> Ints:
+    """How often each user counts, [1 + RESAMPLES, users]: once, then as drawn with replacement."""
+    rng = np.random.default_rng(0)
+    draws = [rng.integers(0, users, users) for _ in range(RESAMPLES)]
+    return np.stack([np.ones(users, np.int64), *(np.bincount(d, minlength=users) for d in draws)])
+
+
+def area(scored: Scored, task: int, weight: Ints) -> float:
+    """AUC over all samples, each counted `weight` times."""
+    label, score = scored.label[:, task], scored.score[:, task]
+    return float(roc_auc_score(label, score, sample_weight=weight))
+
+
+def grouped(scored: Scored, task: int, user: Ints, drawn: Ints) -> Floats:
+    """GAUC by user over the stretch, weighted by samples, for each row of `drawn`."""
+    auc, size, group = auc_by_group(scored.score[:, task], scored.label[:, task], user)
+    times = drawn[:, group]
+    gauc: Floats = (times @ (auc * size)) / (times @ size)
+    return gauc
+
+
+def prequential(scorer: "Model | ItemCtr", windows: list[Window], columns: list[int]) -> Scored:
+    """Score every quoted window before training on it; the other windows are trained on only."""
     parts = []
-    for manifest in windows:
-        batches = [batch for _, batch in feed.batches(manifest)]
-        scores = [scorer.score(batch) for batch in batches]
-        if manifest.window_end_ms > windows[-1].window_end_ms - LAST_MS:
-            parts += [_scored(s, b, columns) for s, b in zip(scores, batches, strict=True)]
-        scorer.train(batches)
+    for window in windows:
+        if window.quoted:
+            parts += [_scored(scorer.score(batch), batch, columns) for batch in window.batches]
+        scorer.train(window.batches)
     return Scored(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -89,26 +177,22 @@ def _scored(
     score: Floats, batch: UserBatch, columns: list[int]
 ) -> tuple[Floats, npt.NDArray[np.bool_], Ints]:
     user = batch.user[batch.request_user][batch.sample_request]
-    return score, batch.labels[:, columns].numpy() > 0, user.numpy()
+    return score[:, columns], batch.labels[:, columns].numpy() > 0, user.numpy()
 
 
 class Model:
     """A registered model with the learner's own training step."""
 
-    def __init__(self, place: Place, name: str, columns: list[int]) -> None:
-        self.columns = columns
-        spec = load(place.spec)
-        config = learner_config(spec, name, str(place.spec))
-        self.batch_users = config.batch_users
+    def __init__(self, spec: Spec, name: str, config: LearnerConfig) -> None:
         overrides = dict(model_settings(spec, name).overrides)
         self.model = create(name, Layout.of(spec), "demo", overrides, seed=config.seed)
-        optimisers = Optimisers(self.model, config.optimiser)
-        self.step = Step(self.model, optimisers, config.task_weights)
+        self.optimisers = Optimisers(self.model, config.optimiser)
+        self.step = Step(self.model, self.optimisers, config.task_weights)
 
     def score(self, batch: UserBatch) -> Floats:
         self.model.eval()
-        with torch.no_grad():
-            return self.model(batch)[:, self.columns].double().numpy()
+        with torch.no_grad(), self.optimisers.average.in_place():
+            return self.model(batch).double().numpy()
 
     def train(self, batches: list[UserBatch]) -> None:
         for batch in batches:
@@ -118,10 +202,9 @@ class Model:
 class ItemCtr:
     """(positives + prior) / (impressions + prior) per item over all windows before."""
 
-    def __init__(self, columns: list[int]) -> None:
-        self.columns = columns
+    def __init__(self, tasks: int) -> None:
         self.items = np.array([np.iinfo(np.int64).min])
-        self.shown, self.done = np.zeros(1), np.zeros((1, len(columns)))
+        self.shown, self.done = np.zeros(1), np.zeros((1, tasks))
 
     def score(self, batch: UserBatch) -> Floats:
         rate = self.done.sum(0) / max(self.shown.sum(), 1.0)
@@ -134,46 +217,10 @@ class ItemCtr:
     def train(self, batches: list[UserBatch]) -> None:
         item = np.concatenate([self.items, *(batch.item.numpy() for batch in batches)])
         shown = np.concatenate([self.shown, *(np.ones(batch.n_samples) for batch in batches)])
-        done = np.concatenate(
-            [self.done, *(batch.labels[:, self.columns].numpy() for batch in batches)]
-        )
+        done = np.concatenate([self.done, *(batch.labels.numpy() for batch in batches)])
         self.items, row = np.unique(item, return_inverse=True)
         self.shown = np.bincount(row, shown)
         self.done = np.stack([np.bincount(row, column) for column in done.T], axis=1)
-
-
-def area(scored: Scored, task: int, rows: Ints | slice) -> float:
-    """AUC over all samples."""
-    return float(roc_auc_score(scored.label[rows, task], scored.score[rows, task]))
-
-
-def grouped(scored: Scored, task: int, rows: Ints | slice) -> float:
-    """GAUC by user over the stretch, weighted by samples."""
-    columns = scored.score[rows, task], scored.label[rows, task], scored.user[rows]
-    auc, size, _ = auc_by_group(*columns)
-    return float((auc * size).sum() / size.sum())
-
-
-def interval(scored: Scored, task: int, metric: object) -> str:
-    """The metric and its 95% interval by resampling users."""
-    assert callable(metric)
-    low, high = np.quantile(
-        [metric(scored, task, rows) for rows in _resampled(scored.user)], [0.025, 0.975]
-    )
-    return f"{metric(scored, task, slice(None)):.4f} [{low:.4f}, {high:.4f}]"
-
-
-def _resampled(user: Ints) -> Iterator[Ints]:
-    """Rows of users drawn with replacement; a user drawn twice stays one group."""
-    rng = np.random.default_rng(0)
-    _, number = np.unique(user, return_inverse=True)
-    order = np.argsort(number, kind="stable")
-    bounds = np.searchsorted(number[order], np.arange(number.max() + 2))
-    for _ in range(RESAMPLES):
-        drawn = rng.integers(0, number.max() + 1, number.max() + 1)
-        counts = np.diff(bounds)[drawn]
-        starts = np.repeat(bounds[drawn] - np.cumsum(counts) + counts, counts)
-        yield order[starts + np.arange(counts.sum())]
 
 
 if __name__ == "__main__":

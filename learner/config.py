@@ -73,11 +73,20 @@ def _optimiser(table: Table, default: OptimiserConfig) -> OptimiserConfig:
     config = OptimiserConfig(
         dense=dense,
         dense_rate=_number(table, "dense_rate", default.dense_rate),
+        dense_hold=table.count("dense_hold", default.dense_hold),
+        dense_average=_share(table, "dense_average", default.dense_average),
         sparse_rate=_number(table, "sparse_rate", default.sparse_rate),
         sparse_epsilon=_number(table, "sparse_epsilon", default.sparse_epsilon),
     )
     table.finish()
     return config
+
+
+def _share(table: Table, key: str, default: float) -> float:
+    value = _number(table, key, default, least=0.0)
+    if value >= 1:
+        raise table.fail(key, "a number from 0 up to, but not, 1", value)
+    return value
 
 
 def _number(table: Table, key: str, default: float, least: float = 1e-30) -> float:

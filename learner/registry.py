@@ -58,7 +58,8 @@ def stage(root: Path, trainer: Trainer, spec_text: str) -> Staged:
     part = root / ".part"
     shutil.rmtree(part, ignore_errors=True)
     (part / "model").mkdir(parents=True)
-    save_scorer(part / "model", trainer.model, trainer.identity.to_json(), spec_text)
+    with trainer.optimisers.average.in_place():
+        save_scorer(part / "model", trainer.model, trainer.identity.to_json(), spec_text)
     write_json(part / "tags.json", version_tags(trainer))
     part.rename(staged.folder)
     flush(root)

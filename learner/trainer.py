@@ -86,7 +86,7 @@ class Trainer:
     def predict(self, batch: UserBatch) -> Tensor:
         """Logits [N, K]."""
         self.model.eval()
-        with torch.no_grad():
+        with torch.no_grad(), self.optimisers.average.in_place():
             logits: Tensor = self.model(batch.to(self.device))
         return logits
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from models.averaging import RunningMean
 from models.tables import EmbeddingTable
 
 
@@ -19,6 +20,10 @@ class OptimiserConfig:
 
     dense: Literal["adam", "rmsprop"] = "adam"
     dense_rate: float = 1e-3
+    dense_hold: int = 0
+    """Steps at the full dense rate; step t after it has `dense_rate · √(hold / t)`; 0: all."""
+    dense_average: float = 0.0
+    """What a step leaves of the running mean of dense weights that scores and serves; 0: none."""
     sparse_rate: float = 0.05
     sparse_epsilon: float = 1e-8
 
@@ -81,8 +86,10 @@ class Optimisers:
 
     def __init__(self, model: nn.Module, config: OptimiserConfig) -> None:
         parameters = split_parameters(model)
+        self.config = config
         self.sparse = RowwiseAdagrad(parameters.tables, config.sparse_rate, config.sparse_epsilon)
         self.dense = _dense(parameters.dense, config)
+        self.average = RunningMean(parameters.dense, config.dense_average)
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
@@ -92,15 +99,25 @@ class Optimisers:
     def step(self) -> None:
         """Apply the gradients of the last backward pass."""
         self.sparse.step()
+        # In the group, since the optimiser's state dict carries what stands there.
+        for group in self.dense.param_groups:
+            group["taken"] = group.get("taken", 0) + 1
+            group["lr"] = self.config.dense_rate * _share(self.config.dense_hold, group["taken"])
         self.dense.step()
+        self.average.update()
 
     def state_dict(self) -> dict[str, Any]:
-        """The dense optimiser's state; the sparse one's is in the tables, thus in the model's."""
-        return {"dense": self.dense.state_dict()}
+        """The dense part's state; the sparse part's is in the tables, thus in the model's."""
+        return {"dense": self.dense.state_dict(), "average": self.average.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.dense.load_state_dict(state["dense"])
+        self.average.load_state_dict(state["average"])
+
+
+def _share(hold: int, step: int) -> float:
+    return min(1.0, (hold / step) ** 0.5) if hold else 1.0
 
 
 def _dense(parameters: tuple[nn.Parameter, ...], config: OptimiserConfig) -> torch.optim.Optimizer:

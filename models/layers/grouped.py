@@ -41,12 +41,18 @@ class Grouping:
 
 
 class GroupedLinear(nn.Module):
-    """y = W_g x + b_g for a row x of group g: sorted [n, inner] → sorted [n, outer]."""
+    """y = W_g x + b_g for a row x of group g: sorted [n, inner] → sorted [n, outer].
 
-    def __init__(self, n_groups: int, inner: int, outer: int) -> None:
+    If `alike`, all groups start from the same weights: one with few rows then starts from what
+    it has in common with the others, not from noise of its own.
+    """
+
+    def __init__(self, n_groups: int, inner: int, outer: int, *, alike: bool = False) -> None:
         super().__init__()
-        self.weight = nn.Parameter(uniform(inner, n_groups, outer, inner))
-        self.bias = nn.Parameter(uniform(inner, n_groups, outer))
+        drawn = 1 if alike else n_groups
+        repeat = n_groups // drawn
+        self.weight = nn.Parameter(uniform(inner, drawn, outer, inner).repeat(repeat, 1, 1))
+        self.bias = nn.Parameter(uniform(inner, drawn, outer).repeat(repeat, 1))
 
     def forward(self, x: Tensor, counts: list[int]) -> Tensor:
         parts = zip(torch.split(x, counts), self.weight.unbind(), self.bias.unbind(), strict=True)
@@ -61,10 +67,12 @@ class GroupedMlp(nn.Module):
     Forward: x [n, inner] in any order and its grouping → [n, outer] in the same order.
     """
 
-    def __init__(self, n_groups: int, inner: int, hidden: int, outer: int) -> None:
+    def __init__(
+        self, n_groups: int, inner: int, hidden: int, outer: int, *, alike: bool = False
+    ) -> None:
         super().__init__()
-        self.first = GroupedLinear(n_groups, inner, hidden)
-        self.second = GroupedLinear(n_groups, hidden, outer)
+        self.first = GroupedLinear(n_groups, inner, hidden, alike=alike)
+        self.second = GroupedLinear(n_groups, hidden, outer, alike=alike)
 
     def forward(self, x: Tensor, grouping: Grouping) -> Tensor:
         hidden = functional.silu(self.first(grouping.sort(x), grouping.counts))

@@ -1,6 +1,6 @@
 """Multi-gate mixture of experts with a gate and a tower for each (scenario, task).
 
-n rows, S scenarios, K tasks, E experts, W expert width, T tower width.
+n rows, S scenarios, K tasks, E experts, W expert width.
 """
 
 import torch
@@ -15,9 +15,9 @@ class MmoeHeads(nn.Module):
 
         e_j = SiLU(W_j x + b_j)                          j = 1 … E, shared by all
         m_k = Σ_j softmax(G_sk x)_j e_j                  s = scenario of the row
-        logit_k = tower_sk(m_k)                          two layers, SiLU between
+        logit_k = tower_sk(m_k)                          one linear layer
 
-    Forward: x [n, D] and its grouping by scenario → logits [n, K].
+    Forward: x [n, D] and its grouping by scenario → logits [n, K]. Scenarios start alike.
     Source: Ma et al., KDD 2018; MTFM 3.2.2, last paragraph.
     """
 
@@ -27,7 +27,7 @@ class MmoeHeads(nn.Module):
         super().__init__()
         self.shape = (tasks, experts)
         self.experts = nn.Linear(width, experts * expert_width)
-        self.gate = GroupedLinear(scenarios, width, tasks * experts)
+        self.gate = GroupedLinear(scenarios, width, tasks * experts, alike=True)
         self.towers = TaskTowers(scenarios, tasks, expert_width)
 
     def forward(self, x_nD: Tensor, by_scenario: Grouping) -> Tensor:
@@ -41,23 +41,16 @@ class MmoeHeads(nn.Module):
 
 
 class TaskTowers(nn.Module):
-    """tower_sk(m) = w2_sk · SiLU(W1_sk m + b1_sk) + b2_sk: sorted [n, K, W] → sorted [n, K]."""
+    """tower_sk(m) = w_sk · m + b_sk: sorted [n, K, W] → sorted [n, K]."""
 
     def __init__(self, scenarios: int, tasks: int, width: int) -> None:
         super().__init__()
-        self.hidden = nn.Parameter(uniform(width, scenarios, tasks, width, width))
-        self.hidden_bias = nn.Parameter(uniform(width, scenarios, tasks, 1, width))
-        self.out = nn.Parameter(uniform(width, scenarios, tasks, 1, width))
+        self.out = nn.Parameter(uniform(width, 1, tasks, 1, width).repeat(scenarios, 1, 1, 1))
         self.out_bias = nn.Parameter(torch.zeros(scenarios, tasks, 1))
 
     def forward(self, m_nKW: Tensor, counts: list[int]) -> Tensor:
-        weights = (self.hidden, self.hidden_bias, self.out, self.out_bias)
-        parts = zip(torch.split(m_nKW.transpose(0, 1), counts, dim=1), *weights, strict=True)
-        logits = [_tower(rows, *own) for rows, *own in parts if rows.shape[1]]
+        rows = torch.split(m_nKW.transpose(0, 1), counts, dim=1)
+        parts = zip(rows, self.out.unbind(), self.out_bias.unbind(), strict=True)
+        # Not a matrix product: autocast would round it, and bfloat16 logits would tie.
+        logits = [(m_KnW * w).sum(dim=2) + b for m_KnW, w, b in parts if m_KnW.shape[1]]
         return torch.cat(logits, dim=1).transpose(0, 1)
-
-
-def _tower(m_KnW: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
-    # The last product stays in full precision under autocast: bfloat16 logits would tie.
-    hidden_KnW = functional.silu(torch.baddbmm(b1, m_KnW, w1))
-    return (hidden_KnW * w2).sum(dim=2) + b2

@@ -32,6 +32,8 @@ class MtfmConfig:
     expert_width: int
     embedding: int
     """Width of an embedded feature."""
+    sequence_scale: float
+    """What embeddings of actions are multiplied by: how fast tokens of H and R move."""
     embedding_std: float
     """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
     table_rows: int
@@ -66,6 +68,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             experts=2,
             expert_width=8,
             embedding=8,
+            sequence_scale=0.1,
             embedding_std=0.025,
             table_rows=1 << 10,
         ),
@@ -77,8 +80,9 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             groups=1,
             tokenizer_width=48,
             experts=4,
-            expert_width=16,
+            expert_width=32,
             embedding=16,
+            sequence_scale=0.1,
             embedding_std=0.025,
             table_rows=1 << 16,
         ),
@@ -92,6 +96,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             experts=8,
             expert_width=256,
             embedding=64,
+            sequence_scale=0.1,
             embedding_std=0.025,
             table_rows=1 << 22,
         ),

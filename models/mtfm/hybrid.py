@@ -37,7 +37,7 @@ class FullLayer(nn.Module):
         self.norm_in = GroupLayerNorm(2 * n_streams + n_scenarios, width)
         self.norm_out = GroupLayerNorm(2 * n_streams + n_scenarios, width)
         self.f1 = nn.Linear(width, 2 * width + self.shapes.keys)
-        self.f2 = nn.Linear(width, width)
+        self.f2 = _faint(nn.Linear(width, width))
 
     def forward(self, x_LD: Tensor, plan: TokenPlan) -> Tensor:
         normal = self.norm_in(x_LD, plan.group)
@@ -65,7 +65,7 @@ class TargetLayer(nn.Module):
         self.norm_out = GroupLayerNorm(n_scenarios, width)
         self.f_uq = nn.Linear(width, 2 * width)
         self.f_kv = nn.Linear(width, self.shapes.keys)
-        self.f2 = nn.Linear(width, width)
+        self.f2 = _faint(nn.Linear(width, width))
 
     def forward(self, x_LD: Tensor, plan: TokenPlan) -> Tensor:
         normal = self.norm_in(x_LD, plan.group)
@@ -119,6 +119,14 @@ def _over_past(q_nHd: Tensor, kind: Padding, sees: Sequence[Tensor], keys: Keys)
 
 def _attention(q_bqHd: Tensor, kv_bk2Gd: Tensor, sees_bq: Tensor | None = None) -> Tensor:
     return silu_attention(q_bqHd, kv_bk2Gd[:, :, 0], kv_bk2Gd[:, :, 1], sees_bq)
+
+
+def _faint(layer: nn.Linear) -> nn.Linear:
+    """The layer with small initial weights, so that a new block is almost the identity."""
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.mul_(0.01)
+    return layer
 
 
 class _Shapes:

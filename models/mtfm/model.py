@@ -25,6 +25,7 @@ docs/models/mtfm.md names the test of each.
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from models.base import RankingModel
@@ -35,27 +36,25 @@ from models.mtfm.config import PRESETS, MtfmConfig
 from models.mtfm.hybrid import FullLayer, TargetLayer
 from models.mtfm.plan import plan_of
 from models.mtfm.tokens import Tokenizer
-from models.tables import HashedTable, Tables
 
 
 class Mtfm(RankingModel):
-    """Tokens, B blocks of one full and K target attention layers, MMoE heads on T-tokens."""
+    """Tokens, B blocks of one full and K target attention layers, MMoE heads on T-tokens.
+
+    The heads read a T-token's last embedding and, beside it, the features it was made of.
+    """
 
     presets: ClassVar = PRESETS
 
     def __init__(self, layout: Layout, config: MtfmConfig) -> None:
         super().__init__()
         self.sizes = (len(layout.actions), len(layout.scenarios))
-        self.tables = Tables(
-            layout,
-            lambda: HashedTable(config.table_rows, config.embedding, config.embedding_std),
-        )
         self.tokenizer = Tokenizer(layout, config)
         self.layers = nn.ModuleList(
             layer for _ in range(config.blocks) for layer in _block(config, *self.sizes)
         )
         self.heads = MmoeHeads(
-            config.d_model,
+            config.d_model + self.tokenizer.sample_width,
             scenarios=len(layout.scenarios),
             tasks=len(layout.tasks),
             experts=config.experts,
@@ -64,10 +63,11 @@ class Mtfm(RankingModel):
 
     def forward(self, batch: UserBatch) -> Tensor:
         plan = plan_of(batch, *self.sizes)
-        x = self.tokenizer(self.tables, batch, plan)
+        x, samples = self.tokenizer(batch, plan)
         for layer in self.layers:
             x = layer(x, plan)
-        logits: Tensor = self.heads(plan.split(x)[2], plan.by_scenario)
+        t = torch.cat((plan.split(x)[2], samples), dim=1)
+        logits: Tensor = self.heads(t, plan.by_scenario)
         return logits
 
 

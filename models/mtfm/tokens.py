@@ -1,5 +1,7 @@
 """Heterogeneous tokenization, MTFM 3.2.1, equations (3) to (5)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -9,16 +11,18 @@ from models.layers.grouped import GroupedMlp
 from models.layout import Layout
 from models.mtfm.config import MtfmConfig
 from models.mtfm.plan import TokenPlan
-from models.tables import Tables
+from models.tables import HashedTable, Tables
 
 
 class Tokenizer(nn.Module):
-    """The initial embedding matrix X⁽⁰⁾ = (H; R; T), [L, d_model].
+    """The initial embedding matrix X⁽⁰⁾ = (H; R; T), [L, d_model], and what T was made of.
 
         h_ij = MLP_i(Emb(h_ij))                             i = stream; R has MLPs of its own  (3)
         t_i^s = MLP_s(Emb(U^s) ∥ Emb(C_i^s) ∥ Emb(I_i^s))   s = scenario                       (4)
 
     U are the request's features, shared by its samples; C and I the candidate's and its item.
+    Actions have tables of their own, whose rows count `sequence_scale` times: as a step of
+    Adagrad does not depend on the gradient's scale, their embeddings move that much slower.
     """
 
     def __init__(self, layout: Layout, config: MtfmConfig) -> None:
@@ -28,22 +32,34 @@ class Tokenizer(nn.Module):
         self.request = FeatureEmbedder(layout.request, dim)
         self.candidate = FeatureEmbedder(layout.candidate, dim)
         of_action = dim + self.action.width
-        of_sample = dim + self.request.width + self.candidate.width
+        self.sample_width = dim + self.request.width + self.candidate.width
+        self.scale = config.sequence_scale
+        self.samples = _tables(replace(layout, action=()), config)
+        self.actions = _tables(replace(layout, request=(), candidate=()), config)
         self.streams = GroupedMlp(2 * len(layout.actions), of_action, hidden, width)
-        self.scenarios = GroupedMlp(len(layout.scenarios), of_sample, hidden, width)
+        self.scenarios = GroupedMlp(
+            len(layout.scenarios), self.sample_width, hidden, width, alike=True
+        )
 
-    def forward(self, tables: Tables, batch: UserBatch, plan: TokenPlan) -> Tensor:
-        history, recent = self._actions(tables, batch.history), self._actions(tables, batch.recent)
-        h_and_r = self.streams(torch.cat((history, recent)), plan.by_stream)
-        t = self.scenarios(self._samples(tables, batch), plan.by_scenario)
-        return torch.cat((h_and_r, t))
+    def forward(self, batch: UserBatch, plan: TokenPlan) -> tuple[Tensor, Tensor]:
+        """X⁽⁰⁾ and Emb(U) ∥ Emb(C) ∥ Emb(I), [L_T, sample_width]."""
+        actions = torch.cat((self._actions(batch.history), self._actions(batch.recent)))
+        samples = self._samples(batch)
+        h_and_r = self.streams(actions, plan.by_stream)
+        return torch.cat((h_and_r, self.scenarios(samples, plan.by_scenario))), samples
 
-    def _actions(self, tables: Tables, actions: Actions) -> Tensor:
-        item = embedded_items(tables, actions.item)
-        return torch.cat([item, *self.action(tables, actions.features)], dim=1)
+    def _actions(self, actions: Actions) -> Tensor:
+        item = embedded_items(self.actions, actions.item)
+        return self.scale * torch.cat([item, *self.action(self.actions, actions.features)], dim=1)
 
-    def _samples(self, tables: Tables, batch: UserBatch) -> Tensor:
-        user = self.request(tables, batch.request_features)
+    def _samples(self, batch: UserBatch) -> Tensor:
+        user = self.request(self.samples, batch.request_features)
         user = [one.index_select(0, batch.sample_request) for one in user]
-        item = embedded_items(tables, batch.item)
-        return torch.cat([*user, *self.candidate(tables, batch.sample_features), item], dim=1)
+        candidate = self.candidate(self.samples, batch.sample_features)
+        return torch.cat([*user, *candidate, embedded_items(self.samples, batch.item)], dim=1)
+
+
+def _tables(layout: Layout, config: MtfmConfig) -> Tables:
+    return Tables(
+        layout, lambda: HashedTable(config.table_rows, config.embedding, config.embedding_std)
+    )

@@ -13,7 +13,11 @@ from tests.learner.world import write_spec, write_window
 NOWHERE = "http://127.0.0.1:9"
 """Nothing listens there: what is not about MLflow needs none."""
 
-SMALL = "\n[learner]\nbatch_users = 8\n"
+SMALL = """
+[learner]
+batch_users = 8
+optimiser = { dense_hold = 5, dense_average = 0.9 }
+"""
 
 
 def shop(folder: Path, windows: int = 4, users: int = 30, learner: str = SMALL) -> LearnerSettings:

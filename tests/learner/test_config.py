@@ -23,9 +23,17 @@ def test_without_a_section_every_task_weighs_one() -> None:
 
 
 def test_a_models_own_rates_win_over_the_learners() -> None:
-    common = {"optimiser": {"dense_rate": 0.5, "sparse_rate": 0.25}}
+    common = {
+        "optimiser": {
+            "dense_rate": 0.5,
+            "sparse_rate": 0.25,
+            "dense_hold": 9,
+            "dense_average": 0.75,
+        }
+    }
     config = config_of(common, {"mtfm": {"optimiser": {"dense_rate": 0.125}}})
     assert (config.optimiser.dense_rate, config.optimiser.sparse_rate) == (0.125, 0.25)
+    assert (config.optimiser.dense_hold, config.optimiser.dense_average) == (9, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +48,8 @@ def test_a_models_own_rates_win_over_the_learners() -> None:
         ({"task_weights": {"click": -1}}, "learner.task_weights.click: expected a number of zero"),
         ({"optimiser": {"dense": "sgd"}}, "learner.optimiser.dense: expected one of adam, rmsprop"),
         ({"optimiser": {"dense_rate": 0}}, "dense_rate: expected a number above zero"),
+        ({"optimiser": {"dense_hold": -1}}, "dense_hold: expected a whole number of 0 or more"),
+        ({"optimiser": {"dense_average": 1}}, "dense_average: expected a number from 0 up to, but"),
     ],
 )
 def test_a_slip_is_named_with_file_and_key(learner: dict[str, Any], where: str) -> None:

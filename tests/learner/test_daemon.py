@@ -15,7 +15,7 @@ from learner.lock import locked
 from learner.plot import plot
 from schemas.errors import SpecError, StoreError, UserError
 from schemas.windows.store import WindowStore
-from tests.learner.runs import SMALL, assert_same_state, learn, newest, shop
+from tests.learner.runs import assert_same_state, learn, newest, shop
 from tests.learner.world import write_window
 
 
@@ -120,7 +120,7 @@ def test_a_second_learner_on_the_same_state_is_refused(tmp_path: Path) -> None:
 def test_batches_without_a_number_for_a_loss_are_skipped_counted_and_then_too_many(
     tmp_path: Path,
 ) -> None:
-    wild = SMALL + "max_bad_batches = 1\n[learner.optimiser]\ndense_rate = 1e38\n"
+    wild = "\n[learner]\nmax_bad_batches = 1\n[learner.optimiser]\ndense_rate = 1e38\n"
     settings = shop(tmp_path, windows=3, learner=wild)
     with pytest.raises(UserError, match="losses and gradients that are numbers"):
         learn(settings)

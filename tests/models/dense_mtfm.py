@@ -14,6 +14,7 @@ from models.layout import FeatureField, Layout
 from models.mtfm import MtfmConfig
 
 Weights = Mapping[str, Tensor]
+OUT = ("out", "out_bias")
 
 
 class DenseMtfm:
@@ -36,12 +37,13 @@ class DenseMtfm:
                 groups.append(group)
                 kinds.append(kind)
                 times.append(int(actions.time_ms[i]))
-        scenarios = []
+        scenarios, features = [], []
         for q in range(int(batch.request_offsets[user]), int(batch.request_offsets[user + 1])):
             for n in range(int(batch.sample_offsets[q]), int(batch.sample_offsets[q + 1])):
                 scenario = int(batch.scenario[q])
                 scenarios.append(scenario)
-                tokens.append(self.mlp("tokenizer.scenarios", scenario, self.sample(batch, q, n)))
+                features.append(self.sample(batch, q, n))
+                tokens.append(self.mlp("tokenizer.scenarios", scenario, features[-1]))
                 groups.append(2 * n_streams + scenario)
                 kinds.append("T")
                 times.append(int(batch.request_time_ms[q]))
@@ -55,6 +57,7 @@ class DenseMtfm:
                 x = self.target(f"layers.{layer}", x, groups, mask, len(scenarios))
                 layer += 1
         t = x[len(kinds) - len(scenarios) :]
+        t = torch.cat([t, torch.stack(features)], dim=1)
         return torch.stack([self.mmoe(row, s) for row, s in zip(t, scenarios, strict=True)])
 
     def full(self, name: str, x: Tensor, groups: list[int], mask: Tensor) -> Tensor:
@@ -110,50 +113,49 @@ class DenseMtfm:
         logits = []
         for task, gate in enumerate(gates.view(-1, self.config.experts)):
             mixed = (gate.softmax(0)[:, None] * experts).sum(0)
-            inner, inner_bias, out, out_bias = (
-                w[f"heads.towers.{part}"][scenario, task]
-                for part in ("hidden", "hidden_bias", "out", "out_bias")
-            )
-            logits.append((out * silu(mixed @ inner + inner_bias)).sum() + out_bias[0])
+            out, out_bias = (w[f"heads.towers.{part}"][scenario, task] for part in OUT)
+            logits.append((out * mixed).sum() + out_bias[0])
         return torch.stack(logits)
 
     def action(self, actions: Actions, i: int) -> Tensor:
         """Emb(h_ij) of equation (3)."""
-        features = self.fields("tokenizer.action", self.layout.action, actions.features, i)
-        return torch.cat([self.row("item", int(actions.item[i])), *features])
+        item = self.row("actions", "item", int(actions.item[i]))
+        features = self.fields("action", "actions", self.layout.action, actions.features, i)
+        return self.config.sequence_scale * torch.cat([item, *features])
 
     def sample(self, batch: UserBatch, q: int, n: int) -> Tensor:
         """Emb(U) ∥ Emb(C) ∥ Emb(I) of equation (4)."""
-        u = self.fields("tokenizer.request", self.layout.request, batch.request_features, q)
-        c = self.fields("tokenizer.candidate", self.layout.candidate, batch.sample_features, n)
-        return torch.cat([*u, *c, self.row("item", int(batch.item[n]))])
+        u = self.fields("request", "samples", self.layout.request, batch.request_features, q)
+        c = self.fields("candidate", "samples", self.layout.candidate, batch.sample_features, n)
+        return torch.cat([*u, *c, self.row("samples", "item", int(batch.item[n]))])
 
     def fields(
         self,
         name: str,
+        tables: str,
         fields: tuple[FeatureField, ...],
         columns: Mapping[str, Column],
         i: int,
     ) -> list[Tensor]:
-        return [self.field(name, field, columns[field.name], i) for field in fields]
+        return [self.field(name, tables, field, columns[field.name], i) for field in fields]
 
-    def field(self, name: str, field: FeatureField, column: Column, i: int) -> Tensor:
+    def field(self, name: str, tables: str, field: FeatureField, column: Column, i: int) -> Tensor:
         if isinstance(column, IdLists):
             bounds = column.offsets[i : i + 2].tolist()
             ids = column.values[bounds[0] : bounds[1]].tolist()
-            rows = [self.row(field.table, one) for one in ids] or [self.row(field.table, None)]
+            rows = [self.row(tables, field.table, one) for one in ids or [None]]
             return torch.stack(rows).mean(0)
         if isinstance(column, Ids):
             present = bool(column.present[i])
-            return self.row(field.table, int(column.values[i]) if present else None)
-        slope, bias, missing = self.weights[f"{name}.numbers.number_{field.name}"]
+            return self.row(tables, field.table, int(column.values[i]) if present else None)
+        slope, bias, missing = self.weights[f"tokenizer.{name}.numbers.number_{field.name}"]
         if not column.present[i]:
             return missing
         x = column.values[i].double()
         return slope * x.sign() * torch.log1p(x.abs()) + bias
 
-    def row(self, table: str, hashed: int | None) -> Tensor:
-        weight = self.weights[f"tables.by_name.table_{table}.weight"]
+    def row(self, tables: str, table: str, hashed: int | None) -> Tensor:
+        weight = self.weights[f"tokenizer.{tables}.by_name.table_{table}.weight"]
         return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.table_rows]
 
     def mlp(self, name: str, group: int, x: Tensor) -> Tensor:

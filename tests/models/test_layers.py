@@ -150,11 +150,10 @@ def test_mmoe_mixes_experts_by_the_gate_of_scenario_and_task(scenario: int) -> N
     with torch.no_grad():
         for parameter in heads.parameters():
             parameter.zero_()
-        # Experts give SiLU(1) and SiLU(2); a gate of ±∞ picks one; a tower is SiLU(m) · w + b.
+        # Experts give SiLU(1) and SiLU(2); a gate of ±∞ picks one; a tower is m · w + b.
         heads.experts.bias.copy_(torch.tensor([1.0, 2.0]))
         heads.gate.bias[0] = torch.tensor([99.0, -99.0, -99.0, 99.0])
         heads.gate.bias[1] = torch.tensor([0.0, 0.0, -99.0, 99.0])
-        heads.towers.hidden.fill_(1)
         heads.towers.out.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]).view(2, 2, 1, 1))
         heads.towers.out_bias.fill_(0.5)
     logits = heads(torch.zeros(1, 1), Grouping.of(torch.tensor([scenario]), 2))
@@ -162,5 +161,5 @@ def test_mmoe_mixes_experts_by_the_gate_of_scenario_and_task(scenario: int) -> N
     first, second = silu(torch.tensor([1.0, 2.0]))
     mixed = [(first, second), ((first + second) / 2, second)][scenario]
     towers = [(1.0, 2.0), (3.0, 4.0)][scenario]
-    expected = [silu(m) * w + 0.5 for m, w in zip(mixed, towers, strict=True)]
+    expected = [m * w + 0.5 for m, w in zip(mixed, towers, strict=True)]
     torch.testing.assert_close(logits, torch.stack(expected)[None])

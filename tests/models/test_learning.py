@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 import models
+from models.averaging import RunningMean
 from models.loss import weighted_bce
 from models.optimisers import OptimiserConfig, Optimisers, RowwiseAdagrad, split_parameters
 from models.tables import EmbeddingTable, HashedTable
@@ -75,7 +77,8 @@ def test_parameters_are_split_without_rest_or_overlap() -> None:
     split = split_parameters(model)
     in_tables = [p for table in split.tables for p in table.parameters()]
     assert all(isinstance(table, EmbeddingTable) for table in split.tables)
-    assert len(split.tables) == 5  # author, city, item, tags, type
+    # Samples: author, city, item, type; actions: author, item, tags.
+    assert len(split.tables) == 7
     assert {id(p) for p in (*in_tables, *split.dense)} == {id(p) for p in model.parameters()}
     assert len(in_tables) + len(split.dense) == len(list(model.parameters()))
 
@@ -89,6 +92,59 @@ def test_step_moves_tables_and_dense_parameters() -> None:
     assert not [k for k, p in model.named_parameters() if torch.equal(p, before[k])]
     optimisers.zero_grad()
     assert all(p.grad is None for p in model.parameters())
+
+
+def test_dense_rate_holds_and_then_falls_with_the_root_of_the_step() -> None:
+    # Held for 4 steps; then 0.5 · √(4 / t): at step 16 a quarter, at step 64 an eighth.
+    model, batch = models.create("dlrm_mlp", LAYOUT, "tiny"), BatchBuilder(0).batch()
+    weighted_bce(model(batch), batch).backward()
+    config = OptimiserConfig(dense_rate=0.5, dense_hold=4)
+    optimisers, rates = Optimisers(model, config), []
+    for _ in range(16):
+        optimisers.step()
+        rates.append(optimisers.dense.param_groups[0]["lr"])
+    assert rates[:4] == [0.5] * 4
+    assert rates[15] == 0.25
+    resumed = Optimisers(model, config)
+    resumed.load_state_dict(optimisers.state_dict())
+    for _ in range(48):
+        resumed.step()
+    assert resumed.dense.param_groups[0]["lr"] == 0.125
+
+
+def test_running_mean_by_hand() -> None:
+    # k_1 = 2/11 leaves 9/11 · 1; k_2 = 3/12 leaves 1/4 · 9/11 + 3/4 · 2; k_3 would be 4/13, but
+    # no more than 0.25 is kept.
+    weight = nn.Parameter(torch.zeros(1))
+    average = RunningMean([weight], keep=0.25)
+    seen = []
+    for value in (1.0, 2.0, 5.0):
+        with torch.no_grad():
+            weight.fill_(value)
+        average.update()
+        with average.in_place():
+            seen.append(weight.item())
+        assert weight.item() == value
+    second = 0.25 * 9 / 11 + 1.5
+    assert seen == pytest.approx([9 / 11, second, 0.25 * second + 0.75 * 5])
+
+
+def test_without_an_average_the_weights_themselves_score() -> None:
+    weight = nn.Parameter(torch.ones(1))
+    average = RunningMean([weight], keep=0.0)
+    average.update()
+    with average.in_place():
+        assert weight.item() == 1
+    assert average.state_dict()["means"] == []
+
+
+def test_without_a_hold_the_dense_rate_stays() -> None:
+    model, batch = models.create("dlrm_mlp", LAYOUT, "tiny"), BatchBuilder(0).batch()
+    weighted_bce(model(batch), batch).backward()
+    optimisers = Optimisers(model, OptimiserConfig(dense_rate=0.5))
+    for _ in range(9):
+        optimisers.step()
+    assert optimisers.dense.param_groups[0]["lr"] == 0.5
 
 
 def test_loss_is_the_mean_over_present_labels() -> None:

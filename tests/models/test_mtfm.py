@@ -147,6 +147,36 @@ def with_streams(actions: Actions, streams: list[int]) -> Actions:
     return replace(actions, action=torch.tensor(streams), offsets=offsets_of([len(streams)]))
 
 
+def test_actions_count_their_own_rows_scaled() -> None:
+    # Action rows of 1 scaled by 0.25 and sample rows of 1: tokens of H and T before their MLPs.
+    config = replace(Mtfm.presets["tiny"], sequence_scale=0.25)
+    tokenizer = Mtfm(LAYOUT, config).tokenizer
+    batch = BatchBuilder(0).batch([UserShape(history=2, recent=0, requests=(1,))])
+    with torch.no_grad():
+        for tables in (tokenizer.actions, tokenizer.samples):
+            for table in tables.by_name.values():
+                table.weight.fill_(1.0)
+    assert torch.equal(tokenizer._actions(batch.history), torch.full((2, 24), 0.25))
+    assert torch.equal(tokenizer._samples(batch)[:, -8:], torch.ones(1, 8))
+
+
+def test_scenarios_start_alike_and_streams_do_not() -> None:
+    model = Mtfm(LAYOUT, Mtfm.presets["tiny"])
+    shared = [model.tokenizer.scenarios, model.heads.gate, model.heads.towers]
+    weights = [p for part in shared for p in part.parameters()]
+    assert all(torch.equal(p[0], p[1]) for p in weights)
+    assert not torch.equal(*model.tokenizer.streams.first.weight[:2])
+
+
+def test_a_new_block_is_almost_the_identity() -> None:
+    batch = BatchBuilder(0).batch()
+    model = Mtfm(LAYOUT, Mtfm.presets["tiny"])
+    plan = plan_of(batch, len(LAYOUT.actions), len(LAYOUT.scenarios))
+    x, _ = model.tokenizer(batch, plan)
+    for layer in model.layers:
+        assert (layer(x, plan) - x).abs().max() < 0.05 * x.abs().max()
+
+
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     with pytest.raises(models.ModelError, match="multiple of heads = 3, received d_model = 16"):
         models.create("mtfm", LAYOUT, "tiny", {"heads": 3})
