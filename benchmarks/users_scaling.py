@@ -32,7 +32,7 @@ GOAL = 1.3
 SHARDS = 4
 IDLE_USERS = 100
 REPEATED_BELOW = 100_000
-"""Worlds with fewer users are over in seconds: of five runs the least disturbed counts."""
+"""Worlds with fewer users are over in seconds: of three runs the least disturbed counts."""
 
 
 def main() -> None:
@@ -78,7 +78,7 @@ def cost(world: World, spec: Spec) -> tuple[int, float]:
         simulate(world, Writer.open(root, spec))
         files = (root / "events").glob("*/*.parquet")
         events = sum(pq.read_metadata(file).num_rows for file in files)
-        repeats = 5 if world.users.count < REPEATED_BELOW else 1
+        repeats = 3 if world.users.count < REPEATED_BELOW else 1
         return events, min(_run(root, root / f"run-{n}", spec) for n in range(repeats))
 
 

@@ -10,11 +10,11 @@ import pytest
 from pipelines.drivers.direct import DirectSettings, run
 from schemas.labels import ORIGIN_CODES
 from schemas.windows import WindowStore
-from tests.simulate.conftest import SPEC, Written
+from tests.simulate.conftest import SPEC, Written, users_of
 from tests.weighted_rate import SIGMAS, deviation, weighted_rate
 
 pytestmark = pytest.mark.slow
-SEEDS = range(8)
+SEEDS = range(5)
 TARGET = SPEC.target
 assert TARGET is not None
 
@@ -34,12 +34,7 @@ def _kept(folder: Path, seed: int) -> pl.DataFrame:
     paths = (folder / "events", out / "windows", out / "state")
     run(DirectSettings(spec, *paths, shards=1, final=True))
     store = WindowStore(out / "windows")
-    parts = [
-        _unexposed(pl.DataFrame(pl.from_arrow(batch)))
-        for manifest in store.windows()
-        for batch in store.read_users(manifest.window_start_ms, spec)
-    ]
-    return pl.concat(parts)
+    return pl.concat(_unexposed(users) for users in users_of(store, spec))
 
 
 def _unexposed(users: pl.DataFrame) -> pl.DataFrame:
