@@ -14,7 +14,7 @@ import models
 from models.batch import UserBatch
 from models.loss import weighted_bce
 from models.optimisers import OptimiserConfig, Optimisers
-from tests.models.builder import LAYOUT, BatchBuilder, UserShape, actions_of, rows_of
+from tests.models.builder import LAYOUT, BatchBuilder, UserShape, actions_of, numbers_of, rows_of
 
 USERS = 4
 SHAPE = UserShape(history=512, recent=32, requests=(4,) * 8)
@@ -46,10 +46,15 @@ def impressions_of(batch: UserBatch) -> UserBatch:
         request_offsets=one_each,
         request_time_ms=batch.request_time_ms[request],
         scenario=batch.scenario[request],
+        domain=batch.domain[request],
+        origin_domain=batch.origin_domain[request],
+        query_path=batch.query_path[request],
+        query_score=numbers_of(batch.query_score, request),
         request_features=rows_of(batch.request_features, request),
         sample_offsets=one_each,
         item=batch.item,
         position=batch.position,
+        origin=batch.origin,
         probability=batch.probability,
         sample_features=batch.sample_features,
         labels=batch.labels,

@@ -35,10 +35,15 @@ def user_batch(packed: PackedUsers, layout: Layout) -> UserBatch:
         request_offsets=ints(requests.offsets),
         request_time_ms=ints(requests.time_ms),
         scenario=scenario_index(requests.scenario, layout.scenarios),
+        domain=domain_index(requests.domain, layout.domains),
+        origin_domain=domain_index(requests.origin_domain, layout.domains),
+        query_path=_codes(requests.query_path),
+        query_score=_numbers(requests.query_score),
         request_features=_columns(layout.request, requests.features),
         sample_offsets=ints(samples.offsets),
         item=ints(samples.item),
         position=ints(samples.position),
+        origin=ints(samples.origin),
         probability=_tensor(samples.probability, np.float32),
         sample_features=_columns(layout.candidate, samples.features),
         labels=labels,
@@ -48,12 +53,21 @@ def user_batch(packed: PackedUsers, layout: Layout) -> UserBatch:
 
 def scenario_index(names: pa.StringArray, scenarios: Sequence[str]) -> Tensor:
     """Index of each name in `scenarios`, int64 [n]. Raises UserError for an unknown one."""
-    index = pc.index_in(names, value_set=pa.array(scenarios, pa.string()))
+    return _index(names, scenarios, "scenario")
+
+
+def domain_index(names: pa.StringArray, domains: Sequence[str]) -> Tensor:
+    """Index of each name in `domains`, int64 [n]. Raises UserError for an unknown one."""
+    return _index(names, domains, "domain")
+
+
+def _index(names: pa.StringArray, known: Sequence[str], what: str) -> Tensor:
+    index = pc.index_in(names, value_set=pa.array(known, pa.string()))
     if index.null_count:
         unknown = names[index.is_null().index(True).as_py()].as_py()
         raise UserError(
-            f"requests.scenario: expected a scenario of the spec, received {unknown!r}"
-            f"{near_match(str(unknown), scenarios)}. {REMEDY}"
+            f"requests.{what}: expected a {what} of the spec, received {unknown!r}"
+            f"{near_match(str(unknown), known)}. {REMEDY}"
         )
     return ints(index.to_numpy())
 
@@ -98,10 +112,18 @@ def _columns(
 def _column(field: FeatureField, feature: Values | Lists) -> Column:
     if isinstance(feature, Lists):
         return IdLists(ints(feature.values), ints(feature.offsets))
-    present = _tensor(feature.valid, np.bool_)
     if field.type == "number":
-        return Numbers(_tensor(feature.values, np.float32), present)
-    return Ids(ints(feature.values), present)
+        return _numbers(feature)
+    return Ids(ints(feature.values), _tensor(feature.valid, np.bool_))
+
+
+def _numbers(values: Values) -> Numbers:
+    return Numbers(_tensor(values.values, np.float32), _tensor(values.valid, np.bool_))
+
+
+def _codes(values: Values) -> Tensor:
+    """Codes, -1 where missing, int64 [n]."""
+    return ints(np.where(values.valid, values.values, -1))
 
 
 def _labels(labels: Mapping[str, PackedLabels], layout: Layout) -> tuple[Tensor, Tensor]:

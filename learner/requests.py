@@ -39,24 +39,38 @@ def request_batch(requests: Sequence[Request], spec: Spec, layout: Layout) -> Us
     """
     candidates = [candidate for request in requests for candidate in request["candidates"]]
     n, k = len(candidates), len(layout.tasks)
+    scenario = scenario_index(pa.array([r["scenario"] for r in requests]), layout.scenarios)
+    domain = _domain(scenario, spec, layout)
+    asked = torch.zeros(len(requests))
     return UserBatch(
         user=_ids([request["user"] for request in requests]),
         history=_actions(requests, "history", spec, layout),
         recent=_actions(requests, "recent", spec, layout),
         request_offsets=torch.arange(len(requests) + 1),
         request_time_ms=torch.tensor([int(r["time_ms"]) for r in requests], dtype=torch.int64),
-        scenario=scenario_index(pa.array([r["scenario"] for r in requests]), layout.scenarios),
+        scenario=scenario,
+        domain=domain,
+        origin_domain=domain,
+        query_path=torch.full((len(requests),), -1),
+        query_score=Numbers(asked, asked.bool()),
         request_features=_columns(
             layout.request, [r.get("features") or {} for r in requests], spec
         ),
         sample_offsets=_offsets([len(request["candidates"]) for request in requests]),
         item=_ids([candidate["item"] for candidate in candidates]),
         position=torch.zeros(n, dtype=torch.int64),
+        origin=torch.zeros(n, dtype=torch.int64),
         probability=torch.ones(n),
         sample_features=_columns(layout.candidate, candidates, spec),
         labels=torch.zeros(n, k),
         label_present=torch.zeros(n, k, dtype=torch.bool),
     )
+
+
+def _domain(scenario: Tensor, spec: Spec, layout: Layout) -> Tensor:
+    """The domain's index of each scenario's."""
+    domains = [layout.domains.index(spec.domain_of(name)) for name in layout.scenarios]
+    return torch.tensor(domains)[scenario]
 
 
 def example_request(spec: Spec) -> dict[str, Any]:

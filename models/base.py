@@ -17,8 +17,9 @@ class ModelError(UserError):
 class RankingModel(nn.Module, ABC):
     """Scores the samples of a batch on every task. Built as `Model(layout, config)`.
 
-    A model reads only what was known at a sample's request: never `position`, `probability`,
-    labels, other samples, nor an action of R that is not strictly earlier.
+    A model reads only what was known at a sample's request: never `position`, `origin`,
+    `probability`, `query_path`, `query_score`, labels, other samples, nor an action of R that is
+    not strictly earlier.
     """
 
     presets: ClassVar[Mapping[str, Any]]

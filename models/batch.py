@@ -76,6 +76,14 @@ class UserBatch:
     """int64 [Q], in order within a user."""
     scenario: Tensor
     """int64 [Q], index into `Layout.scenarios`."""
+    domain: Tensor
+    """int64 [Q], index into `Layout.domains`: the one that a request is a sample of."""
+    origin_domain: Tensor
+    """int64 [Q], the same: where it was logged, another one if made of a foreign click."""
+    query_path: Tensor
+    """int64 [Q], code of `schemas.labels.QUERY_PATHS`, -1 unless made of a foreign click."""
+    query_score: Numbers
+    """[Q], how sure the query of a request made of a foreign click is."""
     request_features: Mapping[str, Column]
     """The layout's `request` features, a row a request."""
     sample_offsets: Tensor
@@ -84,8 +92,10 @@ class UserBatch:
     """int64 [N], hashes."""
     position: Tensor
     """int64 [N]; for evaluation only: a model must not read it."""
+    origin: Tensor
+    """int64 [N], code of `schemas.labels.ORIGINS`; for weights and metrics only."""
     probability: Tensor
-    """float32 [N], inclusion probability."""
+    """float32 [N], inclusion probability; for weights and metrics only."""
     sample_features: Mapping[str, Column]
     """The layout's `candidate` features, a row a sample."""
     labels: Tensor

@@ -18,13 +18,14 @@ class FeatureField:
 
 @dataclass(frozen=True)
 class Layout:
-    """The order in which batches and models index scenarios, tasks and features.
+    """The order in which batches and models index scenarios, domains, tasks and features.
 
     `request` holds features of user, context and query; `candidate` those of item and cross;
     `action` the item features that sequences carry.
     """
 
     scenarios: tuple[str, ...]
+    domains: tuple[str, ...]
     tasks: tuple[str, ...]
     actions: tuple[str, ...]
     request: tuple[FeatureField, ...]
@@ -36,6 +37,7 @@ class Layout:
         """The layout that follows from a spec."""
         return cls(
             scenarios=spec.scenarios,
+            domains=tuple(spec.domains),
             tasks=tuple(spec.tasks),
             actions=spec.sequences.streams,
             request=_fields(spec.owned_by("user", "context", "query")),

@@ -58,6 +58,9 @@ def _requests(offsets: Any, requests: list[Record], spec: Spec) -> PackedRequest
         domain=_strings([request["domain"] for request in requests]),
         origin_domain=_strings([request["origin_domain"] for request in requests]),
         query=_strings([request["query"] for request in requests]),
+        source_request=_strings([request.get("source_request") for request in requests]),
+        query_path=_values([request.get("query_path") for request in requests], np.int32),
+        query_score=_values([request.get("query_score") for request in requests], np.float64),
         features={
             feature.name: _feature([one[feature.name] for one in requests], spec, feature.name)
             for feature in owned

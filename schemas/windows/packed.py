@@ -29,9 +29,11 @@ Features = Mapping[str, Values | Lists]
 """By name: `id` (int64) and `number` (float64) as Values, `ids` (int64) as Lists."""
 
 _ACTION = ("time_ms", "item", "action", "scenario")
+_MADE = {"source_request": pa.string(), "query_path": pa.int32(), "query_score": pa.float64()}
+"""What records hold of requests made of foreign clicks, where the spec makes any."""
 _REQUEST = (
     *("id", "time_ms", "scenario", "domain", "origin_domain", "query", "candidates"),
-    *("source_request", "query_path", "query_score"),
+    *_MADE,
 )
 _SAMPLE = ("item", "item_id", "origin", "position", "probability", "labels")
 
@@ -50,7 +52,11 @@ class PackedSequence:
 
 @dataclass(frozen=True)
 class PackedRequests:
-    """R requests; strings stay in Arrow. `features` are the user's, context's and query's."""
+    """R requests; strings stay in Arrow. `features` are the user's, context's and query's.
+
+    `source_request`, `query_path` (a code of `schemas.labels`) and `query_score` are there on
+    requests made of foreign clicks only; path and score are missing on all others.
+    """
 
     offsets: Int64Array
     id: pa.StringArray
@@ -59,6 +65,9 @@ class PackedRequests:
     domain: pa.StringArray
     origin_domain: pa.StringArray
     query: pa.StringArray
+    source_request: pa.StringArray
+    query_path: Values
+    query_score: Values
     features: Features
 
 
@@ -132,6 +141,8 @@ def _sequence(array: pa.StructArray, path: str) -> PackedSequence:
 
 def _requests(offsets: Int64Array, array: pa.StructArray) -> PackedRequests:
     columns = {field.name: array.field(field.name) for field in array.type}
+    made = [columns.get(name, pa.nulls(len(array), kind)) for name, kind in _MADE.items()]
+    source_request, query_path, query_score = made
     return PackedRequests(
         offsets=offsets,
         id=columns["id"],
@@ -140,6 +151,9 @@ def _requests(offsets: Int64Array, array: pa.StructArray) -> PackedRequests:
         domain=columns["domain"],
         origin_domain=columns["origin_domain"],
         query=columns["query"],
+        source_request=source_request,
+        query_path=nullable(query_path),
+        query_score=nullable(query_score),
         features=_features(columns, _REQUEST),
     )
 

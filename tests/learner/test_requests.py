@@ -78,6 +78,17 @@ def test_an_absent_feature_is_missing_unless_the_spec_has_a_default() -> None:
     assert not price.present.any()
 
 
+def test_a_request_is_a_sample_of_its_scenarios_domain() -> None:
+    requests = [{**example_request(SPEC), "scenario": s} for s in ("detail", "search", "home")]
+    batch = request_batch(requests, SPEC, LAYOUT)
+    domains = [LAYOUT.domains[index] for index in batch.domain.tolist()]
+    assert domains == ["feed", "search", "feed"]
+    assert batch.origin_domain.tolist() == batch.domain.tolist()
+    assert batch.query_path.tolist() == [-1] * 3
+    assert not batch.query_score.present.any()
+    assert batch.origin.tolist() == [0] * batch.n_samples
+
+
 def test_an_unknown_scenario_of_a_request_is_refused() -> None:
     with pytest.raises(UserError, match="did you mean 'home'"):
         request_batch([{**example_request(SPEC), "scenario": "hone"}], SPEC, LAYOUT)

@@ -11,6 +11,7 @@ from models.layout import FeatureField, Layout
 
 LAYOUT = Layout(
     scenarios=("home", "search", "shop"),
+    domains=("feed", "search"),
     tasks=("click", "buy"),
     actions=("click", "like"),
     request=(
@@ -62,10 +63,15 @@ class BatchBuilder:
             request_offsets=offsets_of(n_requests),
             request_time_ms=self._times(n_requests, ahead_ms=0),
             scenario=self.integers(len(self.layout.scenarios), sum(n_requests)),
+            domain=self.integers(len(self.layout.domains), sum(n_requests)),
+            origin_domain=self.integers(len(self.layout.domains), sum(n_requests)),
+            query_path=self.integers(5, sum(n_requests)) - 1,
+            query_score=self._numbers(sum(n_requests)),
             request_features=self.columns(self.layout.request, sum(n_requests)),
             sample_offsets=offsets_of(n_samples),
             item=self.hashes(total),
             position=self.integers(50, total),
+            origin=self.integers(4, total),
             probability=torch.rand(total, generator=self.generator),
             sample_features=self.columns(self.layout.candidate, total),
             labels=self.integers(2, total * len(self.layout.tasks)).float().view(total, -1),
@@ -90,9 +96,13 @@ class BatchBuilder:
         if field.type == "ids":
             counts = self.integers(4, rows)
             return IdLists(self.hashes(int(counts.sum())), offsets_of(counts.tolist()))
+        if field.type == "number":
+            return self._numbers(rows)
         present = self.flags(rows)
-        if field.type == "id":
-            return Ids(self.hashes(rows) * present, present)
+        return Ids(self.hashes(rows) * present, present)
+
+    def _numbers(self, rows: int) -> Numbers:
+        present = self.flags(rows)
         return Numbers(torch.randn(rows, generator=self.generator) * 9 * present, present)
 
     def _actions(self, counts: Sequence[int], ahead_ms: int) -> Actions:
@@ -127,10 +137,15 @@ def users_of(batch: UserBatch, users: Sequence[int]) -> UserBatch:
         request_offsets=offsets_of(batch.request_offsets.diff()[list(users)].tolist()),
         request_time_ms=batch.request_time_ms[requests],
         scenario=batch.scenario[requests],
+        domain=batch.domain[requests],
+        origin_domain=batch.origin_domain[requests],
+        query_path=batch.query_path[requests],
+        query_score=numbers_of(batch.query_score, requests),
         request_features=rows_of(batch.request_features, requests),
         sample_offsets=offsets_of(batch.sample_offsets.diff()[requests].tolist()),
         item=batch.item[samples],
         position=batch.position[samples],
+        origin=batch.origin[samples],
         probability=batch.probability[samples],
         sample_features=rows_of(batch.sample_features, samples),
         labels=batch.labels[samples],
@@ -154,6 +169,11 @@ def _rows(column: Column, rows: Tensor) -> Column:
         counts = column.offsets.diff()[rows].tolist()
         return IdLists(column.values[_members(column.offsets, rows.tolist())], offsets_of(counts))
     return type(column)(column.values[rows], column.present[rows])
+
+
+def numbers_of(column: Numbers, rows: Tensor) -> Numbers:
+    """These rows of one column."""
+    return Numbers(column.values[rows], column.present[rows])
 
 
 def actions_of(actions: Actions, users: Sequence[int]) -> Actions:

@@ -133,7 +133,7 @@ def test_a_missing_number_has_no_value_to_read() -> None:
 
 def test_missing_id_differs_from_every_id() -> None:
     fields = (FeatureField("type", "id", "type"), FeatureField("items", "number", ""))
-    layout = Layout(("s",), ("t",), ("a",), fields, (), ())
+    layout = Layout(("s",), ("d",), ("t",), ("a",), fields, (), ())
     embedder = FeatureEmbedder(fields, dim=4)
     tables = Tables(layout, lambda: HashedTable(rows=8, dim=4, std=1.0))
     columns = {

@@ -1,6 +1,6 @@
 """The tiny world, written once, and its tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from pipelines.simulate.world_file import load
 from pipelines.simulate.writer import Writer
 from schemas.spec import Spec
 from schemas.spec import load as load_spec
+from schemas.windows import WindowStore
 
 ROOT = Path(__file__).resolve().parents[2]
 SPEC = load_spec(ROOT / "schemas" / "specs" / "simulated.toml")
@@ -58,6 +59,13 @@ def write(world: World, out: Path, **options: str) -> Written:
     """Write a world."""
     simulate(world, Writer.open(out, SPEC, **options))
     return Written(world, out)
+
+
+def users_of(store: WindowStore, spec: Spec = SPEC) -> Iterator[pl.DataFrame]:
+    """The user records of all windows, a batch at a time."""
+    for manifest in store.windows():
+        for batch in store.read_users(manifest.window_start_ms, spec):
+            yield pl.DataFrame(pl.from_arrow(batch))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pipelines.drivers.direct import DirectSettings, Summary, run
 from pipelines.simulate.world_file import scaled
 from schemas.labels import ORIGIN_CODES, QUERY_PATHS, TIER_CODES, TIERS
 from schemas.windows import WindowStore
-from tests.simulate.conftest import SPEC, Written, write
+from tests.simulate.conftest import SPEC, Written, users_of, write
 
 pytestmark = pytest.mark.slow
 
@@ -35,12 +35,7 @@ def windows(tiny: Written, tmp_path_factory: pytest.TempPathFactory) -> tuple[Su
 def clicks(windows: tuple[Summary, WindowStore]) -> pl.DataFrame:
     """One row a sealed click label: event, and the request and item that it is on."""
     _, store = windows
-    parts = [
-        _clicks(pl.DataFrame(pl.from_arrow(batch)))
-        for manifest in store.windows()
-        for batch in store.read_users(manifest.window_start_ms, SPEC)
-    ]
-    return pl.concat(parts)
+    return pl.concat(_clicks(users) for users in users_of(store))
 
 
 def _clicks(users: pl.DataFrame) -> pl.DataFrame:
@@ -113,12 +108,7 @@ def test_a_resolved_query_has_the_intent_of_the_click(
 
 def _pseudo_requests(store: WindowStore) -> pl.DataFrame:
     """One row a pseudo-request: its query, how it was found, and the click that made it."""
-    parts = [
-        _positives(pl.DataFrame(pl.from_arrow(batch)))
-        for manifest in store.windows()
-        for batch in store.read_users(manifest.window_start_ms, SPEC)
-    ]
-    return pl.concat(parts)
+    return pl.concat(_positives(users) for users in users_of(store))
 
 
 def _positives(users: pl.DataFrame) -> pl.DataFrame:

@@ -35,6 +35,9 @@ def test_packed_users_are_the_records_flattened(table: pa.Table, first: int, cou
 def _expect_requests(packed: Any, requests: Rows) -> None:
     for name in ("id", "scenario", "domain", "origin_domain", "query"):
         assert getattr(packed.requests, name).to_pylist() == [one[name] for one in requests]
+    assert packed.requests.source_request.to_pylist() == [None] * len(requests)
+    for name in ("query_path", "query_score"):
+        _expect_feature(getattr(packed.requests, name), [None] * len(requests))
     assert packed.requests.time_ms.tolist() == [one["time_ms"] for one in requests]
     assert list(packed.requests.features) == ["age", "hour", "interests", "segment", "words"]
     for name, feature in packed.requests.features.items():
