@@ -101,3 +101,10 @@ class UserEvents:
     retractions: list[Retraction] = field(default_factory=list)
     versions: list[Version] = field(default_factory=list)
     unusable: list[Unusable] = field(default_factory=list)
+
+    @property
+    def read(self) -> list[Request | Feedback | Retraction | Version]:
+        """All usable events that the pipeline has read."""
+        held: list[Request | Feedback | Retraction | Version] = [*self.requests, *self.feedback]
+        held += [*self.retractions, *self.versions]
+        return [event for event in held if event.reading.refused != UNREAD]

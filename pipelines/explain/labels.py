@@ -44,9 +44,7 @@ def credited(action: Action, task: Task, placed: Placed, cut_ms: int, spec: Spec
     return Credit(action, task, sample, placed.tier, cut_ms, closed, withdrawn_ms)
 
 
-def _withdrawn(
-    action: Action, task: Task, sample: Sample, cut_ms: int, spec: Spec
-) -> int | None:
+def _withdrawn(action: Action, task: Task, sample: Sample, cut_ms: int, spec: Spec) -> int | None:
     """The cut at which the retraction acts, if the label was open or unpublished then."""
     fall = action.fall
     if fall is None:
@@ -97,7 +95,7 @@ def _total(standing: list[Credit]) -> float:
 def history(
     credits: list[Credit], sample: Sample, task: Task, last_cut_ms: int
 ) -> list[tuple[int, Label]]:
-    """The label at the sample's own cut, then at each later one, up to the last, that changes it."""
+    """The label at the sample's own cut, then at each later one that changes it, to the last."""
     moments = {credit.cut_ms for credit in credits}
     moments |= {c.withdrawn_ms for c in credits if c.withdrawn_ms is not None}
     told = [(sample.cut_ms, label_at(credits, sample, task, sample.cut_ms))]

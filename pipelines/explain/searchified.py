@@ -58,9 +58,7 @@ def _earliest(click: Action) -> tuple[int, bytes, bytes]:
     return click.time_ms, click.event.stream.encode(), click.event.event_id.encode()
 
 
-def _fate(
-    click: Action, source: Sample | None, made: dict[Sample, Positive], pair: Pair
-) -> str:
+def _fate(click: Action, source: Sample | None, made: dict[Sample, Positive], pair: Pair) -> str:
     """The reasons in the order in which they are tried."""
     tasks = tasks_of(click, pair.spec)
     if not tasks or click.domain is None or click.domain == target_of(pair.spec).domain:

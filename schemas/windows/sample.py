@@ -96,7 +96,7 @@ def find_sample(
             f"{item_id!r}, received {len(holding)}, of the users {users}. Name one with --user."
         )
     user, request = holding[0]
-    return _sample(store.manifest(start_ms), user, request, item_id)
+    return sample_of(store.manifest(start_ms), user, request, item_id)
 
 
 def _requests(
@@ -112,9 +112,7 @@ def _requests(
         yield from zip(users, flat.take(wanted).to_pylist(), strict=True)
 
 
-def _batches(
-    store: WindowStore, start_ms: int, user_id: str | None
-) -> Iterable[pa.RecordBatch]:
+def _batches(store: WindowStore, start_ms: int, user_id: str | None) -> Iterable[pa.RecordBatch]:
     if user_id is None:
         return store.read_users(start_ms, None)
     record = store.read_user(start_ms, hash_one(user_id))
@@ -159,7 +157,8 @@ def _near(word: str, known: list[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
-def _sample(manifest: Manifest, user_id: str, request: Json, item_id: str) -> SealedSample:
+def sample_of(manifest: Manifest, user_id: str, request: Json, item_id: str) -> SealedSample:
+    """The sample of an item in a request, as its record holds it."""
     held = request["candidates"]
     at = held["item_id"].index(item_id)
     origins = [ORIGINS[code] for code in held["origin"]]
@@ -189,9 +188,7 @@ def _sample(manifest: Manifest, user_id: str, request: Json, item_id: str) -> Se
     )
 
 
-def revisions_of(
-    store: WindowStore, sample: SealedSample, until_ms: int
-) -> list[SealedRevision]:
+def revisions_of(store: WindowStore, sample: SealedSample, until_ms: int) -> list[SealedRevision]:
     """The revisions of a sample that windows with a cut up to `until_ms` carry, in order."""
     mine = (sample.user_id, sample.time_ms, sample.request_id, sample.item_id)
     found = []
@@ -201,11 +198,12 @@ def revisions_of(
             keys = ("user_id", "request_time_ms", "request_id", "item_id")
             for row in rows.to_pylist():
                 if tuple(row[key] for key in keys) == mine:
-                    found.append(_revision(manifest, row))
+                    found.append(revision_of(manifest, row))
     return found
 
 
-def _revision(manifest: Manifest, row: Json) -> SealedRevision:
+def revision_of(manifest: Manifest, row: Json) -> SealedRevision:
+    """A revision, as its row holds it."""
     names = ("value", "tier", "event_id", "time_ms", "open")
     old, new = (
         Label.of({name: row[f"{side}_{name}"] for name in names}) for side in ("old", "new")

@@ -1,5 +1,7 @@
 """A schedule's events as the explainer wants them: whose they are, and the last cut when read."""
 
+from typing import Any
+
 from pipelines.explain.events import (
     Candidate,
     Feedback,
@@ -7,6 +9,7 @@ from pipelines.explain.events import (
     Request,
     Retraction,
     UserEvents,
+    Version,
 )
 from pipelines.steps.step import FINAL_CUT
 from schemas.spec import FEEDBACK_KINDS, Spec
@@ -24,14 +27,18 @@ def last_cut_ms(schedule: Schedule) -> int | None:
 
 
 def events_by_user(spec: Spec, schedule: Schedule) -> dict[str, UserEvents]:
-    """What each user did, as far as it can be used at all."""
+    """What each user did, as far as it can be used at all; the items' versions are everybody's."""
     users: dict[str, UserEvents] = {}
+    versions: list[Version] = []
     for at, step in enumerate(schedule):
         if isinstance(step, Read):
             last_ms = last_cut_ms(schedule[:at])
             for event in step.events:
                 if rejection(spec, event, step.now_ms) is None:
-                    _add(users, spec, event, last_ms)
+                    reading = Reading(event.source, event.row, last_ms, digest(spec, event))
+                    _add(users, versions, spec, event, reading)
+    for events in users.values():
+        events.versions = versions
     return users
 
 
@@ -41,12 +48,19 @@ def events_of(spec: Spec, user: str, *steps: Step | Event) -> UserEvents:
     return events_by_user(spec, schedule)[user]
 
 
-def _add(users: dict[str, UserEvents], spec: Spec, event: Event, last_ms: int | None) -> None:
+def _add(
+    users: dict[str, UserEvents],
+    versions: list[Version],
+    spec: Spec,
+    event: Event,
+    reading: Reading,
+) -> None:
     kind, fields = spec.streams[event.stream].kind, event.fields
     if kind == "item":
+        text = _text(spec, fields)
+        versions.append(Version(fields["item_id"], fields["time_ms"], text, reading))
         return
     of = users.setdefault(fields["user_id"], UserEvents(fields["user_id"]))
-    reading = Reading(event.source, event.row, last_ms, digest(spec, event))
     if kind == "exposure":
         of.requests.append(_request(event, reading))
     elif kind in FEEDBACK_KINDS:
@@ -54,6 +68,17 @@ def _add(users: dict[str, UserEvents], spec: Spec, event: Event, last_ms: int | 
     else:
         names = fields["stream"], fields["event_id"], fields["time_ms"]
         of.retractions.append(Retraction(*names, reading))
+
+
+def _text(spec: Spec, fields: dict[str, Any]) -> str | None:
+    """The title, then the words of the features that the spec names."""
+    if fields["title"] is None or spec.target is None or spec.target.searchify is None:
+        return None
+    words = [fields["title"]]
+    for name in spec.target.searchify.text:
+        value = fields[name]
+        words += value if isinstance(value, list) else [value] * (value is not None)
+    return " ".join(words)
 
 
 def _request(event: Event, reading: Reading) -> Request:

@@ -46,9 +46,7 @@ def _rules_equal_windows(spec: Spec, schedule: Schedule) -> None:
     for key in facts:
         user, time_ms, request_id, item = key
         ruling = rulings.setdefault((user, item), rule(spec, users[user], item))
-        found = [
-            s for s in ruling.samples if (s.time_ms, s.request_id) == (time_ms, request_id)
-        ]
+        found = [s for s in ruling.samples if (s.time_ms, s.request_id) == (time_ms, request_id)]
         if facts[key][0] == "searchified_negative":
             assert not found
             continue
