@@ -27,12 +27,20 @@ def _not_made(ruling: Ruling, sealed: SealedSample) -> str:
 
 def _not_kept(ruling: Ruling, sealed: SealedSample, events: UserEvents) -> str:
     named = f"request {sealed.request_id!r} of {when(sealed.time_ms)}"
-    same = [r for r in events.requests if _is(r, sealed)]
-    if not same:
+    if not any(_is(request, sealed) for request in events.requests):
         return f"the source holds no {named} of user {sealed.user_id!r}"
-    if not any(_is(one.event, sealed) for one in ruling.requests):
-        return f"{named} is in the source, but late, unread or a copy of another one"
-    return f"{named} in the source does not keep item {sealed.item_id!r}"
+    if any(_is(one.event, sealed) for one in ruling.requests.living):
+        return f"{named} in the source does not keep item {sealed.item_id!r}"
+    reason = next(one.reason for one in ruling.requests.refused if _is(one.event, sealed))
+    return f"{named} in the source does not count: {_WHY.get(reason, reason)}"
+
+
+_WHY = {
+    "unread": "the pipeline has not read it",
+    "late": "it is a dead letter `late` (rule 8)",
+    "future": "it is a dead letter `future`",
+    "duplicate": "it is a copy of another one (identity)",
+}
 
 
 def _is(request: Request, sealed: SealedSample) -> bool:

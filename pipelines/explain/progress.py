@@ -65,6 +65,11 @@ class Progress:
             )
             return
         readings = [one.reading for one in events.read]
+        if not readings:
+            yield (
+                f"the pipeline with the state {state} has read none of the user's events in this "
+                "source: is it the source of these windows?"
+            )
         untold = [r for r in readings if self.readings.at(r.source, r.position) is None]
         if untold:
             yield (

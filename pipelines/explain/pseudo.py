@@ -85,7 +85,7 @@ def made_by(
     made: Made, sealed: SealedSample, ruling: Ruling, positive: Positive, events: UserEvents
 ) -> Made:
     """The same with what the events tell; `ruling` is of the positive's item."""
-    request = own_query(ruling.requests, positive, made.positive, ruling.spec)
+    request = own_query(ruling.requests.living, positive, made.positive, ruling.spec)
     is_own = request is not None and made.query_path == "own" and request.query == sealed.query
     items = made.positive, sealed.item_id
     negative = sealed.origin == "searchified_negative"

@@ -19,7 +19,7 @@ from pipelines.explain.searchified import (
     searchified,
     tasks_of,
 )
-from pipelines.explain.settle import Copies, Settled, settle
+from pipelines.explain.settle import Copies, settle
 from schemas.spec import Spec
 
 
@@ -27,13 +27,12 @@ from schemas.spec import Spec
 class Ruling:
     """All that the rules say of one user and one item.
 
-    `actions` is the living feedback on the item and `refused` the other; `pair` holds the native
-    samples and the click flags.
+    `actions` is the living feedback on the item; `pair` holds the native samples and click flags.
     """
 
     spec: Spec
     item: str
-    requests: list[Settled[Request]]
+    requests: Copies[Request]
     feedback: Copies[Feedback]
     actions: list[Action]
     pair: Pair
@@ -49,7 +48,10 @@ class Ruling:
 
 def rule(spec: Spec, events: UserEvents, item: str) -> Ruling:
     """Evaluate rules 1 to 10 on a user's events, for the samples of one item."""
-    requests = _requests(spec, events)
+    # Rule 8: an exposure with `t ≤` the last cut does not exist for any rule.
+    requests = settle(
+        events.requests, lambda one: one.request_id, lambda last_ms: last_ms + 1, spec
+    )
     feedback = settle(
         events.feedback,
         lambda event: (event.stream, event.event_id),
@@ -62,24 +64,17 @@ def rule(spec: Spec, events: UserEvents, item: str) -> Ruling:
             one.event,
             one.cut_ms,
             one.late,
-            domain_of(one.event, requests, spec),
+            domain_of(one.event, requests.living, spec),
             told.falls.get(one.event),
         )
         for one in feedback.living
         if one.event.item == item
     ]
     actions.sort(key=lambda action: (action.time_ms, action.event.event_id.encode()))
-    pair = pair_of(spec, native_samples(requests, item, spec), actions)
+    pair = pair_of(spec, native_samples(requests.living, item, spec), actions)
     made = searchified(pair, actions)
     credits = [*_native(pair, actions), *_searchified(pair, actions, made)]
     return Ruling(spec, item, requests, feedback, actions, pair, told, made, credits)
-
-
-def _requests(spec: Spec, events: UserEvents) -> list[Settled[Request]]:
-    """Rule 8: an exposure with `t ≤` the last cut does not exist for any rule."""
-    return settle(
-        events.requests, lambda one: one.request_id, lambda last_ms: last_ms + 1, spec
-    ).living
 
 
 def _native(pair: Pair, actions: list[Action]) -> list[Credit]:

@@ -168,6 +168,16 @@ def test_a_state_that_is_older_than_the_readings_is_told(run, folder: Path) -> N
     assert "does not tell after which cut 7 of the 7 events of the user were read" in answer.out
 
 
+def test_the_source_of_other_windows_is_noted(run, folder: Path) -> None:
+    write_json_lines(EVENTS, folder / "other", files=2)
+    for file in (folder / "other").glob("*/*.jsonl"):
+        file.rename(file.with_stem(f"other-{file.stem}"))
+    answer = run(*words(folder, "s1", "hat", source=False), "--source", folder / "other")
+    assert answer.code == 1
+    assert "has read none of the user's events in this source" in answer.out
+    assert "in the source does not count: the pipeline has not read it." in answer.out
+
+
 def test_the_state_of_another_pipeline_is_refused(run, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other" / "journal").mkdir(parents=True)
     state = ("--state", tmp_path / "other")

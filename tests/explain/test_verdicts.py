@@ -316,7 +316,7 @@ def test_a_sample_whose_request_the_source_lacks_is_told() -> None:
     reading = replace(request.reading, refused="late")
     events.requests = [replace(request, reading=reading)]
     [problem] = explain(stored, SPEC, events).problems
-    assert problem.endswith("is in the source, but late, unread or a copy of another one")
+    assert problem.endswith("does not count: it is a dead letter `late` (rule 8)")
     events.requests = [replace(request, candidates=())]
     [problem] = explain(stored, SPEC, events).problems
     assert problem.endswith("in the source does not keep item 'a'")
