@@ -17,6 +17,7 @@ from schemas.spec import Spec
 from schemas.windows import (
     BuildInfo,
     FileEntry,
+    Manifest,
     seal,
     window_name,
     write_revisions,
@@ -52,10 +53,20 @@ class WindowSink:
         manifest = seal(self.root, start_ms, cut_ms, self.spec, entries, build, shards=self.shards)
         divergent = manifest.divergent or any(entry.divergent for entry in entries)
         counts = Counter({"windows": 1, "divergent": int(divergent)})
+        counts.update(_labels(manifest))
         return Report(counts=+counts, sealed=(window_name(start_ms),))
 
     def _folder(self, start_ms: int) -> Path:
         return self.root / window_name(start_ms)
+
+
+def _labels(manifest: Manifest) -> dict[str, int]:
+    """How many labels the window shows, by task and tier."""
+    return {
+        f"label/{task}/{tier}": number
+        for task, tiers in manifest.counts.labels.items()
+        for tier, number in tiers.items()
+    }
 
 
 def _by_window(rows: pa.Table, key: str) -> Iterator[tuple[int, pa.Table]]:

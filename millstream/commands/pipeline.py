@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,17 @@ from schemas.spec import load
 
 if TYPE_CHECKING:
     from pipelines.drivers.direct import Summary
+
+SECTIONS = {
+    "windows": ("windows", "divergent"),
+    "events read": ("accepted", "late", "duplicate", "repeated_item"),
+    "dead letters by stream and reason": ("dead",),
+    "feedback that changed no label, by task": ("no_sample", "before_request", "closed"),
+    "labels as their windows showed them, by task and tier": ("label",),
+    "foreign clicks as requests of the target, or why not": ("searchify",),
+    "their queries by path": ("query", "no_query"),
+}
+"""The kinds of counts, the part before the slash, under the headings that a person reads."""
 
 
 def add(subparsers: Subparsers) -> None:
@@ -58,12 +70,29 @@ def run(args: argparse.Namespace) -> int:
     )
     with console.progress("pipeline", unit="events") as advance:
         summary = run_direct(settings, watch=lambda told: advance(told.rows))
-    print(json.dumps(asdict(summary), indent=2) if args.json else _text(args.windows, summary))
+    print(_json(summary) if args.json else _text(args.windows, summary))
     return 0
 
 
+def _json(summary: "Summary") -> str:
+    values = {field.name: getattr(summary, field.name) for field in fields(summary)}
+    return json.dumps(values, indent=2)
+
+
 def _text(windows: Path, summary: "Summary") -> str:
-    counts = [f"  {name:<32} {count:>12,}" for name, count in sorted(summary.totals.items())]
     state = "input complete" if summary.final else "waiting for more input"
-    head = f"{windows}: {summary.sealed} windows sealed in {summary.epochs} epochs, {state}"
-    return "\n".join([head, *counts])
+    lines = [f"{windows}: {summary.sealed} windows sealed in {summary.epochs} epochs, {state}"]
+    for heading, names in _by_section(summary.totals).items():
+        lines.append(heading)
+        lines += [f"  {name:<32} {summary.totals[name]:>12,}" for name in names]
+    return "\n".join(lines)
+
+
+def _by_section(totals: Iterable[str]) -> dict[str, list[str]]:
+    """The names of totals under their headings; what no heading names is not lost."""
+    sections: dict[str, list[str]] = {heading: [] for heading in (*SECTIONS, "other")}
+    for name in sorted(totals):
+        kind = name.partition("/")[0]
+        heading = next((one for one, kinds in SECTIONS.items() if kind in kinds), "other")
+        sections[heading].append(name)
+    return {heading: names for heading, names in sections.items() if names}

@@ -2,12 +2,14 @@
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 from millstream import console
 from millstream.arguments import Subparsers, UsageError, add_json
 from schemas.errors import StoreError
+from schemas.spec import load
 
 EXAMPLE = "20220501T020000Z"
 
@@ -22,6 +24,7 @@ def add(subparsers: Subparsers) -> None:
     show.add_argument("window", metavar="WINDOW", help=f"its name, such as {EXAMPLE}")
     show.add_argument("--user", metavar="ID", help="this user's whole record")
     show.add_argument("--limit", type=int, default=10, metavar="N", help="show so many users")
+    _add_explain(show)
     show.set_defaults(run=run_show)
     verify = _action(actions, "verify", "read everything and compare with the manifests")
     verify.add_argument("window", metavar="WINDOW", nargs="?", help="only this one")
@@ -35,6 +38,25 @@ def _action(actions: Subparsers, name: str, help_text: str) -> argparse.Argument
     return parser
 
 
+def _add_explain(show: argparse.ArgumentParser) -> None:
+    show.add_argument(
+        "--explain",
+        nargs=2,
+        metavar=("REQUEST", "ITEM"),
+        help="why the labels of this sample are what they are; needs --spec",
+    )
+    show.add_argument("--spec", type=Path, metavar="FILE", help="the stream spec")
+    show.add_argument(
+        "--source", type=Path, metavar="DIR", help="the events, to evaluate the rules again"
+    )
+    show.add_argument(
+        "--state",
+        type=Path,
+        metavar="DIR",
+        help="the pipeline's state, which tells what came late (default: WINDOWS.state)",
+    )
+
+
 def run_ls(args: argparse.Namespace) -> int:
     """Print one row a sealed window."""
     from schemas.windows import WindowStore, describe
@@ -45,13 +67,41 @@ def run_ls(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Print one window's manifest and first users, or one user's record."""
+    """Print one window's manifest and first users, one user's record, or why a label is so."""
+    if args.explain:
+        return _run_explain(args)
     from schemas.windows import WindowStore, describe
 
     store = WindowStore(args.store)
     shown = describe.show(store, _start_ms(args.window), args.user, args.limit)
     print(json.dumps(shown, ensure_ascii=False) if args.json else describe.shown_text(shown))
     return 0
+
+
+def _run_explain(args: argparse.Namespace) -> int:
+    """1 if what is stored is not what the rules give."""
+    from millstream.explained import Question, explained
+    from pipelines.explain.text import as_json, as_text
+
+    if args.spec is None:
+        raise UsageError("--explain: expected --spec FILE, the stream spec of the windows")
+    request_id, item_id = args.explain
+    asked = Question(
+        store=args.store,
+        start_ms=_start_ms(args.window),
+        request_id=request_id,
+        item_id=item_id,
+        user_id=args.user,
+        source=args.source,
+        state=args.state or args.store.with_name(f"{args.store.name}.state"),
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    story = explained(asked, load(args.spec))
+    if args.json:
+        print(json.dumps(as_json(story), ensure_ascii=False, indent=2))
+    else:
+        print(as_text(story))
+    return 0 if story.agrees else 1
 
 
 def run_verify(args: argparse.Namespace) -> int:

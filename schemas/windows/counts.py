@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.errors import StoreError
-from schemas.labels import ORIGINS, TIERS
+from schemas.labels import ORIGINS, QUERY_PATHS, TIERS
 from schemas.windows.flat import AnyArray, numbers, split_list
 
 UNCREDITED = "none"
@@ -22,7 +23,11 @@ LABEL_KEYS = (*TIERS, UNCREDITED, MISSING)
 
 @dataclass(frozen=True)
 class Counts:
-    """Numbers of things; `labels` by task, then by tier, `none` or `missing`."""
+    """Numbers of things; `labels` by task, then by tier, `none` or `missing`.
+
+    `query_paths`: of the requests made of foreign clicks, how they came by their queries; None
+    where records know of no such requests, or were sealed before these were counted.
+    """
 
     users: int = 0
     requests: int = 0
@@ -30,6 +35,11 @@ class Counts:
     revisions: int = 0
     origins: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(ORIGINS, 0))
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    query_paths: Mapping[str, int] | None = None
+
+    def as_counted_by(self, other: Self) -> Self:
+        """These counts without what the other ones do not tell."""
+        return replace(self, query_paths=None) if other.query_paths is None else self
 
 
 def count_users(batch: pa.RecordBatch) -> Counts:
@@ -44,6 +54,7 @@ def count_users(batch: pa.RecordBatch) -> Counts:
         samples=len(origin),
         origins=_by_code(numbers(origin), ORIGINS),
         labels={task.name: _labels(tasks.field(task.name)) for task in tasks.type},
+        query_paths=_query_paths(requests),
     )
 
 
@@ -56,6 +67,7 @@ def total(parts: Iterable[Counts]) -> Counts:
     """The sum of the counts of parts."""
     held = tuple(parts)
     tasks = {task: None for part in held for task in part.labels}
+    paths = [part.query_paths for part in held if part.query_paths is not None]
     return Counts(
         users=sum(part.users for part in held),
         requests=sum(part.requests for part in held),
@@ -65,6 +77,7 @@ def total(parts: Iterable[Counts]) -> Counts:
         labels={
             task: _sum((part.labels.get(task, {}) for part in held), LABEL_KEYS) for task in tasks
         },
+        query_paths=_sum(paths, QUERY_PATHS) if paths else None,
     )
 
 
@@ -77,6 +90,12 @@ def _labels(labels: pa.StructArray) -> dict[str, int]:
         UNCREDITED: int(np.count_nonzero(present & ~credited)),
         MISSING: int(np.count_nonzero(~present & ~credited)),
     }
+
+
+def _query_paths(requests: pa.StructArray) -> dict[str, int] | None:
+    if requests.type.get_field_index("query_path") < 0:
+        return None
+    return _by_code(numbers(requests.field("query_path").drop_null()), QUERY_PATHS)
 
 
 def _by_code(codes: AnyArray, names: tuple[str, ...]) -> dict[str, int]:

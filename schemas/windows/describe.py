@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from schemas.errors import StoreError
 from schemas.hashing import hash_one
-from schemas.labels import ORIGINS, TIERS
+from schemas.labels import ORIGINS, QUERY_PATHS, TIERS
 from schemas.windows.manifest import Manifest
 from schemas.windows.names import window_name
 from schemas.windows.packed import pack
@@ -64,6 +64,7 @@ def _row(manifest: Manifest) -> Json:
         "users": manifest.counts.users,
         "requests": manifest.counts.requests,
         "samples": manifest.counts.samples,
+        "searchified": manifest.counts.origins["searchified_positive"],
         "revisions": manifest.counts.revisions,
         "bytes": sum(file.bytes for file in manifest.files) + sum(indexes),
         "spec": manifest.spec_name,
@@ -93,6 +94,8 @@ def _record(batch: pa.RecordBatch) -> Json:
     """One user's record with names in the place of codes."""
     record: Json = batch.to_pylist()[0]
     for request in record["requests"]:
+        if request.get("query_path") is not None:
+            request["query_path"] = QUERY_PATHS[request["query_path"]]
         candidates = request["candidates"]
         candidates["origin"] = [ORIGINS[code] for code in candidates["origin"]]
         for label in candidates["labels"].values():

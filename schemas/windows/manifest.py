@@ -113,8 +113,11 @@ class Manifest:
         return json.dumps(self.to_json(), sort_keys=True, ensure_ascii=False, indent=1) + "\n"
 
     def _content(self) -> Json:
+        """What nobody counted is left out, so that manifests of before keep their digests."""
         values = asdict(self)
         del values["divergent"]
+        if self.counts.query_paths is None:
+            del values["counts"]["query_paths"]
         return values
 
 

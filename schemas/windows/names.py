@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 MANIFEST = "_MANIFEST.json"
 BUILD = "_BUILD.json"
+FINAL_MARK = "_FINAL"
+"""Stands in the window store once the input was declared complete and all is sealed."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WINDOW = re.compile(r"(\d{8}T\d{6})(?:\.(\d{3}))?Z")

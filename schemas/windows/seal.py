@@ -52,7 +52,10 @@ def seal(
 def _standing(folder: Path, manifest: Manifest) -> Manifest | None:
     """The manifest that stands already, marked if it is another one."""
     stands = read_manifest(folder)
-    return None if stands is None else replace(stands, divergent=stands.digest != manifest.digest)
+    if stands is None:
+        return None
+    mine = replace(manifest, counts=manifest.counts.as_counted_by(stands.counts))
+    return replace(stands, divergent=stands.digest != mine.digest)
 
 
 def _publish(folder: Path, manifest: Manifest, build: BuildInfo) -> Manifest:

@@ -81,9 +81,7 @@ class WindowStore:
 
         Reads the index of the user's shard and one block.
         """
-        manifest = self.manifest(start_ms)
-        number = shard_of(np.array([user], dtype=np.int64), manifest.shards)
-        entry = manifest.entry(shard_name(int(number[0])))
+        entry = self._entry_of(start_ms, user, shard_name)
         if entry is None:
             return None
         shard = open_shard(self.folder(start_ms), entry)
@@ -100,6 +98,21 @@ class WindowStore:
                 batches.append(resolve(batch, schema, str(shard.path)))
         return pa.Table.from_batches(batches, schema=schema)
 
+    def read_user_revisions(self, start_ms: int, user: int) -> pa.Table:
+        """The revisions that a window carries of one user, by hash, in the order of rule 12.
+
+        Reads the index of the user's shard and the blocks that hold them.
+        """
+        schema = revision_schema()
+        entry = self._entry_of(start_ms, user, revisions_name)
+        if entry is None:
+            return schema.empty_table()
+        shard = open_shard(self.folder(start_ms), entry)
+        datums = shard.datums_of(shard.index.rows_of(user))
+        if not datums:
+            return schema.empty_table()
+        return pa.Table.from_batches([resolve(shard.batch(datums), schema, str(shard.path))])
+
     def verify(self, start_ms: int) -> list[str]:
         """All that is wrong with a window, a sentence each, from its bytes; empty if all is well.
 
@@ -112,6 +125,12 @@ class WindowStore:
         manifest = self.manifest(start_ms)
         entries = (manifest.entry(name(shard)) for shard in range(manifest.shards))
         return [entry for entry in entries if entry is not None]
+
+    def _entry_of(self, start_ms: int, user: int, name: Callable[[int], str]) -> SealedFile | None:
+        """The entry of one kind of file of a user's shard; None if the shard has none."""
+        manifest = self.manifest(start_ms)
+        number = shard_of(np.array([user], dtype=np.int64), manifest.shards)
+        return manifest.entry(name(int(number[0])))
 
     def _starts(self) -> list[int]:
         try:

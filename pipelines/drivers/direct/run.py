@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pipelines.drivers.direct.epoch import Epoch, EpochRunner
 from pipelines.drivers.direct.journal import Commit, Journal, Plan
 from pipelines.drivers.direct.planner import Planner
+from pipelines.drivers.direct.readings import ReadingLog
 from pipelines.drivers.direct.state_store import StateStore
 from pipelines.reports import Report
 from pipelines.similarity.encoder import encoder_of
@@ -24,9 +25,7 @@ from pipelines.steps.step import FINAL_CUT
 from schemas.durable import read_json, write_bytes, write_json
 from schemas.errors import UserError
 from schemas.spec import Spec, spec_digest
-
-FINAL_MARK = "_FINAL"
-"""Stands in the window store once the input was declared complete and all is sealed."""
+from schemas.windows.names import FINAL_MARK
 
 STATE_VERSION = 3
 
@@ -91,6 +90,7 @@ class _Loop:
         self.source = FilesSource(settings.source, settings.spec)
         self.planner = Planner(settings.spec, self.source, settings.epoch_rows, settings.final)
         self.journal = Journal(settings.state / "journal")
+        self.readings = ReadingLog(self.journal.root)
         self.store = StateStore(settings.state / "shards")
         self.runner = EpochRunner(settings.spec, self.source, self.store, settings.shards)
         self.commit = self.journal.last()
@@ -128,6 +128,7 @@ class _Loop:
     def _epoch(self, plan: Plan) -> None:
         started = time.monotonic()
         self.journal.plan(plan)
+        self.readings.note(plan)
         report = self.runner.run(Epoch(plan, self._sink(), self._ticks(plan)))
         self._keep_dead_letters(plan, report)
         self.commit = _after(self.commit, plan, report)

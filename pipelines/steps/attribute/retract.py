@@ -39,14 +39,16 @@ def match_retractions(memory: Memory, rules: Rules) -> tuple[Memory, Withdrawals
 
 
 def _may_act(memory: Memory, event: Ints, retraction: Ints, cut: Ints, rules: Rules) -> Bools:
+    """Both are remembered, and the retraction waits for its event or has met one before."""
     feedback, retractions = memory.feedback, memory.retractions
     memory_ms = rules.spec.memory_ms
     time_e, time_r = feedback.time_ms[event], retractions.time_ms[retraction]
     oldest = cut - rules.reach_ms
-    remembered = (time_e >= oldest) & (time_r >= oldest)
+    meet = (time_e >= oldest) & (time_r >= oldest) & (time_e <= time_r + memory_ms)
     waiting = (retractions.settle_ms[retraction] == cut) | (time_r > oldest)
-    new = cut > memory.last_cut
-    return (time_e <= time_r + memory_ms) & remembered & waiting & new
+    met_at = np.where(retractions.matched, -NEVER, NEVER)
+    np.minimum.at(met_at, retraction[meet & waiting], cut[meet & waiting])
+    return meet & (waiting | (met_at[retraction] < cut)) & (cut > memory.last_cut)
 
 
 def _fall(memory: Memory, event: Ints, retraction: Ints, cut: Ints) -> tuple[Memory, Withdrawals]:
