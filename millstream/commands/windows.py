@@ -1,15 +1,18 @@
-"""`millstream windows ls | show | verify`: look into a window store."""
+"""`millstream windows ls | show | verify | report`: look into a window store."""
 
 import argparse
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from millstream import console
 from millstream.arguments import Subparsers, UsageError, add_json
 from schemas.errors import StoreError
 from schemas.spec import load
+
+if TYPE_CHECKING:
+    from millstream.report import Written
 
 EXAMPLE = "20220501T020000Z"
 
@@ -29,6 +32,12 @@ def add(subparsers: Subparsers) -> None:
     verify = _action(actions, "verify", "read everything and compare with the manifests")
     verify.add_argument("window", metavar="WINDOW", nargs="?", help="only this one")
     verify.set_defaults(run=run_verify)
+    report = _action(actions, "report", "a page of plots of all that is in it")
+    report.add_argument("--out", type=Path, required=True, metavar="DIR", help="where it goes")
+    report.add_argument(
+        "--spec", type=Path, metavar="FILE", help="names the target domain and the horizons"
+    )
+    report.set_defaults(run=run_report)
 
 
 def _action(actions: Subparsers, name: str, help_text: str) -> argparse.ArgumentParser:
@@ -117,6 +126,30 @@ def run_verify(args: argparse.Namespace) -> int:
             advance(1)
     print(_verdict(len(starts), problems, args.json))
     return 1 if problems else 0
+
+
+def run_report(args: argparse.Namespace) -> int:
+    """Write plots and their page, and print where they are and what was left out."""
+    from millstream.report import write_report
+    from schemas.windows import WindowStore
+
+    spec = load(args.spec) if args.spec else None
+    with console.progress("reading", len(_sealed(args.store)), "windows") as advance:
+        written = write_report(WindowStore(args.store), args.out, spec, advance)
+    print(_written_json(written) if args.json else written_text(written))
+    return 0
+
+
+def written_text(written: "Written") -> str:
+    """Where the page is and what is not on it, for a person."""
+    left_out = [f"  left out: {title} ({why})" for title, why in written.left_out.items()]
+    return "\n".join([f"{written.page}: {len(written.plots)} plots", *left_out])
+
+
+def _written_json(written: "Written") -> str:
+    plots = [str(plot) for plot in written.plots]
+    shown = {"page": str(written.page), "plots": plots, "left_out": written.left_out}
+    return json.dumps(shown, indent=2)
 
 
 def _verdict(windows: int, problems: list[str], as_json: bool) -> str:

@@ -52,7 +52,7 @@ def count_users(batch: pa.RecordBatch) -> Counts:
         users=batch.num_rows,
         requests=len(requests),
         samples=len(origin),
-        origins=_by_code(numbers(origin), ORIGINS),
+        origins=by_code(numbers(origin), ORIGINS),
         labels={task.name: _labels(tasks.field(task.name)) for task in tasks.type},
         query_paths=_query_paths(requests),
     )
@@ -86,7 +86,7 @@ def _labels(labels: pa.StructArray) -> dict[str, int]:
     present = numbers(split_list(labels.field("value"))[1].is_valid())
     credited = numbers(tier.is_valid())
     return {
-        **_by_code(numbers(tier.drop_null()), TIERS),
+        **by_code(numbers(tier.drop_null()), TIERS),
         UNCREDITED: int(np.count_nonzero(present & ~credited)),
         MISSING: int(np.count_nonzero(~present & ~credited)),
     }
@@ -95,10 +95,11 @@ def _labels(labels: pa.StructArray) -> dict[str, int]:
 def _query_paths(requests: pa.StructArray) -> dict[str, int] | None:
     if requests.type.get_field_index("query_path") < 0:
         return None
-    return _by_code(numbers(requests.field("query_path").drop_null()), QUERY_PATHS)
+    return by_code(numbers(requests.field("query_path").drop_null()), QUERY_PATHS)
 
 
-def _by_code(codes: AnyArray, names: tuple[str, ...]) -> dict[str, int]:
+def by_code(codes: AnyArray, names: tuple[str, ...]) -> dict[str, int]:
+    """How often each name's code occurs. Raises StoreError for a code without a name."""
     if len(codes) and not 0 <= codes.min() <= codes.max() < len(names):
         raise StoreError(
             f"expected codes from 0 to {len(names) - 1} ({', '.join(names)}), received codes from "
