@@ -45,7 +45,7 @@ class Planner:
         for file in self.source.discover():
             start = commit.offsets.get(file.name, 0)
             unread += self.source.ranges(file, start, self.epoch_rows)
-        return self._in_time_order(unread) if self.spec.ordered else unread
+        return self._in_time_order(unread) if self.spec.source.ordered else unread
 
     def _in_time_order(self, unread: list[Range]) -> list[Range]:
         """Ranges by where they begin; within a stream never against the order of its files."""
@@ -66,7 +66,7 @@ class Planner:
         """The last cut that the watermark has passed; the committed one if that is all."""
         if not backlog and self.final:
             return FINAL_CUT
-        if backlog and not self.spec.ordered:
+        if backlog and not self.spec.source.ordered:
             return commit.cut
         frontier = self._start(backlog[0]) - 1 if backlog else commit.newest_ms
         if frontier is None or frontier < 0:
