@@ -1,0 +1,3 @@
+from tests.kafka_server import kafka
+
+__all__ = ["kafka"]
