@@ -41,7 +41,7 @@ def send(broker: Broker, values: Mapping[str, Iterable[Value]], partition: int =
     """Put values into one partition of topics, in order."""
     with KafkaProducer(bootstrap_servers=broker.address) as producer:
         sent = [
-            producer.send(topic, value, partition=partition)
+            producer.send(topic, value, key=b"any", partition=partition)
             for topic, some in values.items()
             for value in some
         ]

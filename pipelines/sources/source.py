@@ -14,3 +14,6 @@ class Source(Protocol):
 
     def read_range(self, wanted: Range) -> RawRows:
         """Read one range. What cannot be used becomes dead letters."""
+
+    def close(self) -> None:
+        """End whatever connection there is."""

@@ -65,6 +65,7 @@ class Link:
         Raises UserError where waiting does not help, Stopped if it is not wanted any more.
         """
         while True:
+            begun_s = time.monotonic()
             try:
                 if self._consumer is None:
                     self._consumer = self._connect()
@@ -72,7 +73,7 @@ class Link:
             except _OURS as error:
                 raise self._refused(what, error) from error
             except (KafkaError, OSError) as error:
-                self._failed(what, error)
+                self._failed(what, error, begun_s)
             else:
                 self._succeeded()
                 return result
@@ -116,10 +117,10 @@ class Link:
             **self.settings,
         }
 
-    def _failed(self, what: str, error: Exception) -> None:
+    def _failed(self, what: str, error: Exception, begun_s: float) -> None:
         """Pause, or give up. The consumer goes: a new one has no doubtful state."""
         self.close()
-        waiting = self._waiting = self._waiting or _Waiting(time.monotonic())
+        waiting = self._waiting = self._waiting or _Waiting(begun_s)
         waited_s = time.monotonic() - waiting.since_s
         if not self._met and self.patience_s is not None and waited_s > self.patience_s:
             raise UserError(

@@ -181,9 +181,9 @@ class Reader:
 
 
 def _records_at_once(task: _Task) -> int:
-    """Of a range, not more than it can hold: what the client fetched ahead then stays good."""
+    """Not more than is wanted: what the client fetched ahead then stays good."""
     if task.budget is not None:
-        return _AT_ONCE
+        return max(1, min(_AT_ONCE, task.budget.rows))
     left = sum(task.ends[key] - task.batches[key].stop for key in task.open())
     return max(1, min(_AT_ONCE, left))
 
