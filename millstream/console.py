@@ -21,8 +21,10 @@ def start_logging(verbose: bool = False) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for noisy in ("apache_beam", "kafka", "matplotlib", "numba", "urllib3"):
+    for noisy in ("apache_beam", "matplotlib", "numba", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.WARNING)
+    # Its complaints come by the dozen while a broker is away, of which the source tells itself.
+    logging.getLogger("kafka").setLevel(logging.INFO if verbose else logging.CRITICAL)
 
 
 @contextmanager

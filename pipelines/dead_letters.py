@@ -23,6 +23,9 @@ DEAD_LETTER_SCHEMA = pa.schema(
 FILE_REASONS = ("truncated", "unreadable_file")
 """Reasons that concern a stretch of a file and not one event."""
 
+MESSAGE_REASONS = ("empty_message", "unknown_schema", "bad_avro", "deleted")
+"""Reasons that concern a Kafka message, or a stretch of messages that was deleted unread."""
+
 EVENT_REASONS = (
     "future",
     "bad_json",

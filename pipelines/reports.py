@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -15,18 +15,22 @@ from pipelines.steps.step import Tables
 
 @dataclass(frozen=True)
 class Report:
-    """Counts by name, dead letters as a packet, the newest accepted event, sealed windows."""
+    """Counts by name, dead letters as a packet, the newest accepted event of each file or
+    partition, sealed windows.
+    """
 
     counts: Counter[str] = field(default_factory=Counter)
     dead_letters: bytes = b""
-    newest_ms: int | None = None
+    newest_ms: Mapping[str, int] = field(default_factory=dict)
     sealed: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, counts: Counter[str], letters: pa.Table, newest_ms: int | None) -> "Report":
+    def of(
+        cls, counts: Counter[str], letters: pa.Table, newest_ms: Mapping[str, int] | None = None
+    ) -> "Report":
         """A report on events that were read."""
         packed = packets.encode({"dead_letters": letters}) if letters.num_rows else b""
-        return cls(counts, packed, newest_ms)
+        return cls(counts, packed, newest_ms or {})
 
     @classmethod
     def of_outputs(cls, outputs: Tables) -> "Report":
@@ -37,13 +41,13 @@ class Report:
         streams, reasons = letters["stream"].to_pylist(), letters["reason"].to_pylist()
         for stream, reason in zip(streams, reasons, strict=True):
             counts[f"dead/{stream}/{reason}"] += 1
-        return cls.of(counts, letters, None)
+        return cls.of(counts, letters)
 
     def to_bytes(self) -> bytes:
         """The report as a packet."""
         meta = {
             "counts": dict(sorted(self.counts.items())),
-            "newest_ms": self.newest_ms,
+            "newest_ms": dict(self.newest_ms),
             "sealed": self.sealed,
         }
         told = pa.table({"report": [json.dumps(meta)]})
@@ -68,15 +72,15 @@ def add_up(reports: Iterable[Report]) -> Report:
     """One report; dead letters by (stream, source, position, reason), windows by name."""
     counts: Counter[str] = Counter()
     letters = [DEAD_LETTER_SCHEMA.empty_table()]
-    newest_ms: list[int] = []
+    newest_ms: dict[str, int] = {}
     sealed: list[str] = []
     for report in reports:
         counts.update(report.counts)
         letters.append(report.letters())
-        newest_ms += [] if report.newest_ms is None else [report.newest_ms]
+        for name, time_ms in report.newest_ms.items():
+            newest_ms[name] = max(time_ms, newest_ms.get(name, time_ms))
         sealed += report.sealed
     keys = [(name, "ascending") for name in ("stream", "source", "position", "reason")]
     joined = pa.concat_tables(letters)
     ordered = joined.take(pc.sort_indices(joined, sort_keys=keys))
-    newest = max(newest_ms, default=None)
-    return replace(Report.of(counts, ordered, newest), sealed=tuple(sorted(sealed)))
+    return replace(Report.of(counts, ordered, newest_ms), sealed=tuple(sorted(sealed)))

@@ -31,7 +31,10 @@ def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("pipeline", help="event streams to sealed windows")
     parser.add_argument("--spec", type=Path, required=True, metavar="FILE", help="the stream spec")
     parser.add_argument(
-        "--source", type=Path, required=True, metavar="DIR", help="a folder per stream"
+        "--source",
+        required=True,
+        metavar="DIR|kafka://HOST:PORT",
+        help="a folder per stream, or a cluster with a topic per stream",
     )
     parser.add_argument(
         "--windows", type=Path, required=True, metavar="DIR", help="the window store"

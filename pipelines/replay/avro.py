@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,17 @@ _HEADER: dict[str, Any] = {
 
 def write_avro(table: pa.Table, schema: dict[str, Any], file: Path) -> None:
     """Write a table as one container file, deflated, in blocks of at most 8,192 events."""
+    with file.open("wb") as stream:
+        stream.writelines(container(table, schema))
+
+
+def container(table: pa.Table, schema: dict[str, Any]) -> Iterator[bytes]:
+    """The parts of such a container: its header, then block after block."""
     text = json.dumps(schema)
     marker = hashlib.blake2b(text.encode(), digest_size=16).digest()
-    with file.open("wb") as stream:
-        stream.write(_header(text, marker))
-        for batch in table.combine_chunks().to_batches(max_chunksize=BLOCK_ROWS):
-            stream.write(_block(batch, text) + marker)
+    yield _header(text, marker)
+    for batch in table.combine_chunks().to_batches(max_chunksize=BLOCK_ROWS):
+        yield _block(batch, text) + marker
 
 
 def _header(schema: str, marker: bytes) -> bytes:

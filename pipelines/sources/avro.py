@@ -39,8 +39,9 @@ class AvroFile:
         if container is None:
             reason = "truncated" if MAGIC.startswith(data[:4]) else "unreadable_file"
             return _merged(wanted.range, [], [DeadLetter(0, reason, None, data[:])])
-        blocks = container.blocks(wanted.range.start, wanted.range.stop)
-        return _read(container, wanted, list(blocks))
+        blocks = list(container.blocks(wanted.range.start, wanted.range.stop))
+        read = read_blocks(container, blocks, wanted.columns, wanted.range.first_position)
+        return _merged(wanted.range, *read)
 
 
 def _ranges(unread: Unread, container: Container) -> Iterator[Range]:
@@ -59,21 +60,24 @@ def _ranges(unread: Unread, container: Container) -> Iterator[Range]:
         at = end
 
 
-def _read(container: Container, wanted: Wanted, blocks: list[Block]) -> RawRows:
-    first = list(accumulate((block.rows for block in blocks), initial=wanted.range.first_position))
+def read_blocks(
+    container: Container, blocks: list[Block], columns: Columns, first_row: int = 0
+) -> tuple[list[Rows], list[DeadLetter]]:
+    """Rows whose positions count from `first_row`, and a dead letter for each damaged block."""
+    first = list(accumulate((block.rows for block in blocks), initial=first_row))
     good = [block for block in blocks if block.fault is None]
-    table = _decode(container, good, wanted.columns) if len(good) == len(blocks) else None
+    table = _decode(container, good, columns) if len(good) == len(blocks) else None
     if table is not None:
-        return _merged(wanted.range, [Rows(table, np.arange(first[0], first[-1]))], [])
+        return [Rows(table, np.arange(first[0], first[-1]))], []
     parts, letters = [], []
     for block, row in zip(blocks, first, strict=False):
-        part = _decode(container, [block], wanted.columns) if block.fault is None else None
+        part = _decode(container, [block], columns) if block.fault is None else None
         if part is None:
             raw = container.data[block.start : block.stop]
             letters.append(DeadLetter(row, block.fault or "unreadable_file", None, raw))
         else:
             parts.append(Rows(part, np.arange(row, row + block.rows)))
-    return _merged(wanted.range, parts, letters)
+    return parts, letters
 
 
 def _decode(container: Container, blocks: list[Block], columns: Columns) -> pa.Table | None:

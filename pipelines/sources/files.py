@@ -81,6 +81,9 @@ class FilesSource:
         columns = tuple(arrow_schema(self.spec, wanted.stream).names)
         return _format(path).read(Wanted(path, wanted, columns))
 
+    def close(self) -> None:
+        """Nothing is held open."""
+
     def _entries(self) -> list[Path]:
         if not self.root.is_dir():
             raise UserError(f"{self.root}: expected a folder with a folder for each stream")

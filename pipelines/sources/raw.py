@@ -18,12 +18,15 @@ class JsonLines:
     """JSON Lines, newline-terminated but for perhaps the last.
 
     The position of a line is `offset` plus the place of its first byte in `data`, or its entry in
-    `positions`, which then holds one for each line, blank lines included.
+    `positions`, which then holds one for each line, blank lines included. With `stops` a line is
+    a message, which may hold newlines: it ends where its entry says, shape [n], before one
+    newline, and none is empty.
     """
 
     data: bytes
     offset: int = 0
     positions: Int64Array | None = None
+    stops: Int64Array | None = None
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,14 @@ class Rows:
     positions: Int64Array
 
 
+Content = JsonLines | Rows
+
+
 @dataclass(frozen=True)
 class RawRows:
-    """What was read of one range, and dead letters for what could not be read."""
+    """What was read of one range, in one form or several, and dead letters for the rest."""
 
-    content: JsonLines | Rows
+    content: Content | tuple[Content, ...]
     dead_letters: pa.Table = field(default_factory=DEAD_LETTER_SCHEMA.empty_table)
 
 
@@ -55,7 +61,8 @@ class SourceFile:
 class Range:
     """A stretch of one file, `[start, stop)`, in bytes or, for Parquet, in row groups.
 
-    `first_position` is the position of its first event: a byte offset, or a row number.
+    `first_position` is the position of its first event: a byte offset, or a row number. Of Kafka
+    it is a stretch of offsets of one partition, whose name is `topic/partition`.
     """
 
     stream: str
@@ -66,7 +73,7 @@ class Range:
     first_position: int
 
     def dead_letters(self, letters: Iterable[DeadLetter]) -> pa.Table:
-        """A table of dead letters from this file."""
+        """A table of dead letters from this file or partition."""
         return dead_letter_table(self.stream, self.name, letters)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.dead_letters import DeadLetter, dead_letter_table
-from pipelines.sources.raw import Int64Array, JsonLines, RawRows, Rows
+from pipelines.sources.raw import Content, Int64Array, JsonLines, RawRows, Rows
 from pipelines.validate.checks import check
 from pipelines.validate.lines import Lines, blocks
 from pipelines.validate.nodes import Node, nodes_of
@@ -48,10 +48,8 @@ def validate(spec: Spec, stream: str, raw: RawRows, now_ms: int, source_name: st
     Candidates keep their logged order. Raises KeyError for an unknown stream.
     """
     judge = _Judge(spec, stream, now_ms, source_name)
-    if isinstance(raw.content, JsonLines):
-        judged = [judge.lines(block) for block in blocks(raw.content)]
-    else:
-        judged = [judge.rows(block) for block in _slices(raw.content)]
+    contents = raw.content if isinstance(raw.content, tuple) else (raw.content,)
+    judged = [pair for content in contents for pair in judge.content(content)]
     events = pa.concat_tables([events_schema(spec, stream).empty_table(), *(j[0] for j in judged)])
     letters = dead_letter_table(stream, source_name, (one for j in judged for one in j[1]))
     dead = pa.concat_tables([raw.dead_letters, letters])
@@ -77,6 +75,13 @@ class _Judge:
     stream: str
     now_ms: int
     source: str
+
+    def content(self, content: Content) -> Iterator[tuple[pa.Table, list[DeadLetter]]]:
+        """Events and dead letters, block by block."""
+        if isinstance(content, JsonLines):
+            yield from map(self.lines, blocks(content))
+        else:
+            yield from map(self.rows, _slices(content))
 
     def lines(self, lines: Lines) -> tuple[pa.Table, list[DeadLetter]]:
         """Events and dead letters of a block of JSON Lines."""

@@ -73,12 +73,31 @@ class Lines:
 
 def blocks(content: JsonLines) -> Iterator[Lines]:
     """The content in blocks of whole lines, about `BLOCK_BYTES` each."""
+    if content.stops is not None and content.positions is not None:
+        yield from _messages(content.data, content.stops, content.positions)
+        return
     start, line = 0, 0
     while start < len(content.data):
         stop = content.data.find(b"\n", start + BLOCK_BYTES) + 1 or len(content.data)
         block, count = _lines(content, start, stop, line)
         yield block
         start, line = stop, line + count
+
+
+def _messages(data: bytes, stops: Int64Array, positions: Int64Array) -> Iterator[Lines]:
+    starts = np.concatenate(([0], stops[:-1] + 1))
+    first = 0
+    while first < len(stops):
+        begin = int(starts[first])
+        last = max(first + 1, int(np.searchsorted(stops, begin + BLOCK_BYTES)))
+        block = slice(first, last)
+        yield Lines(
+            data[begin : stops[last - 1]],
+            starts[block] - begin,
+            stops[block] - begin,
+            positions[block],
+        )
+        first = last
 
 
 def _lines(content: JsonLines, start: int, stop: int, line: int) -> tuple[Lines, int]:

@@ -20,6 +20,7 @@ from schemas.spec.model import (
     Window,
 )
 from schemas.spec.parse import load, parse
+from schemas.spec.source import Kafka, Source
 
 __all__ = [
     "FEEDBACK_KINDS",
@@ -27,10 +28,12 @@ __all__ = [
     "Feature",
     "FeatureOwner",
     "FeatureType",
+    "Kafka",
     "LabelValue",
     "Recipe",
     "Searchify",
     "Sequences",
+    "Source",
     "Spec",
     "Stream",
     "StreamKind",

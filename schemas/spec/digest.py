@@ -10,7 +10,7 @@ from schemas.spec.model import Spec
 def spec_digest(spec: Spec) -> str:
     """SHA-256, in hex, of everything that decides windows; model and learner sections do not."""
     values = dataclasses.asdict(spec)
-    for name in ("models", "learner", "ordered"):
+    for name in ("models", "learner", "source"):
         del values[name]
     for stream in values["streams"].values():
         del stream["topic"]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from schemas.spec.source import Source
+
 StreamKind = Literal["exposure", "click", "conversion", "item", "retraction"]
 FeatureOwner = Literal["user", "context", "query", "item", "cross"]
 FeatureType = Literal["id", "ids", "number"]
@@ -158,7 +160,7 @@ class Spec:
     tasks: Mapping[str, Task]
     features: Mapping[str, Feature]
     sequences: Sequences
-    ordered: bool
+    source: Source = field(default_factory=Source)
     target: Target | None = None
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     learner: Mapping[str, Any] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from schemas.spec.model import (
     Time,
     Window,
 )
+from schemas.spec.source import parse_source
 from schemas.spec.table import Table, near_match
 from schemas.spec.target import parse_target
 
@@ -57,7 +58,7 @@ def parse(text: str, file: str = "spec") -> Spec:
         tasks=_tasks(root, streams, domains),
         features=features,
         sequences=_sequences(root.table("sequences"), streams, features),
-        ordered=_ordered(root.table("source", {})),
+        source=parse_source(root.table("source", {})),
         target=_target(root, streams, domains, features),
         models=_models(root),
         learner=dict(root.table("learner", {}).values),
@@ -82,12 +83,6 @@ def _time(table: Table) -> Time:
     )
     table.finish()
     return time
-
-
-def _ordered(table: Table) -> bool:
-    ordered = table.flag("ordered", False)
-    table.finish()
-    return ordered
 
 
 def _target(

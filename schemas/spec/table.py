@@ -57,6 +57,10 @@ class Table:
     def text(self, key: str, default: Any = REQUIRED) -> str:
         return str(self.take(key, str, "a string", default))
 
+    def optional_text(self, key: str) -> str | None:
+        value: str | None = self.take(key, str, "a string", None)
+        return value
+
     def flag(self, key: str, default: bool) -> bool:
         return bool(self.take(key, bool, "true or false", default))
 

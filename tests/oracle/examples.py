@@ -65,7 +65,6 @@ def product(
         tasks={one.name: one for one in tasks or (task("click"),)},
         features={feature.name: feature for feature in features},
         sequences=sequences or Sequences(("click", "buy"), history=2, recent=2, features=()),
-        ordered=False,
         target=target,
     )
 

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.drivers.direct.files_planner import FilesPlanner
 from pipelines.drivers.direct.journal import Commit, Plan
-from pipelines.drivers.direct.planner import Planner
 from pipelines.sources.files import FilesSource
 from pipelines.sources.raw import Range, SourceFile
 from schemas.spec import load
@@ -25,7 +25,7 @@ class Watched(FilesSource):
         return super().ranges(file, start_offset, max_rows_hint, final)
 
 
-def planner(folder: Path) -> tuple[Planner, Watched]:
+def planner(folder: Path) -> tuple[FilesPlanner, Watched]:
     """A planner over two files of one line each."""
     (folder / "spec.toml").write_text(SPEC_TOML)
     spec = load(folder / "spec.toml")
@@ -33,7 +33,7 @@ def planner(folder: Path) -> tuple[Planner, Watched]:
     for name in ("a", "b"):
         write(folder, name, lines=1)
     source = Watched(folder / "events", spec)
-    return Planner(spec, source, epoch_rows=1000, final=False), source
+    return FilesPlanner(spec, source, epoch_rows=1000, final=False), source
 
 
 def write(folder: Path, name: str, lines: int) -> None:
@@ -50,19 +50,19 @@ def after(commit: Commit, plan: Plan) -> Commit:
 def test_a_file_is_looked_into_again_only_when_it_grew_or_was_read(tmp_path: Path) -> None:
     plans, source = planner(tmp_path)
     begun = Commit(cut=0)
-    first = plans.next(begun, now_ms=0)
+    first = plans.next(begun, lambda: 0)
     assert first is not None
     assert [one.name for one in first.ranges] == ["click/a.jsonl", "click/b.jsonl"]
     assert plans.unread_rows(begun) == 2
     assert source.looked == ["click/a.jsonl", "click/b.jsonl"]
 
     read = after(begun, first)
-    assert plans.next(read, now_ms=0) is None
+    assert plans.next(read, lambda: 0) is None
     assert plans.unread_rows(read) == 0
     assert source.looked[2:] == ["click/a.jsonl", "click/b.jsonl"]
 
     write(tmp_path, "b", lines=3)
-    grown = plans.next(read, now_ms=0)
+    grown = plans.next(read, lambda: 0)
     assert grown is not None
     assert [(one.name, one.start) for one in grown.ranges] == [("click/b.jsonl", 15)]
     assert source.looked[4:] == ["click/b.jsonl"]

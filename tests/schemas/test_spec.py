@@ -3,7 +3,19 @@
 import pytest
 
 from schemas.record import user_window_schema
-from schemas.spec import Domain, Feature, Sequences, Spec, Stream, Task, Time, Window, parse
+from schemas.spec import (
+    Domain,
+    Feature,
+    Kafka,
+    Sequences,
+    Source,
+    Spec,
+    Stream,
+    Task,
+    Time,
+    Window,
+    parse,
+)
 from schemas.spec.digest import spec_digest
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -23,7 +35,7 @@ def test_every_table_is_read(shop: Spec) -> None:
     assert shop.name == "shop"
     assert shop.window == Window(HOUR_MS, 10 * MINUTE_MS)
     assert shop.time == Time(max_ahead_ms=5 * MINUTE_MS, slack_ms=30_000, idle_ms=2 * MINUTE_MS)
-    assert shop.ordered
+    assert shop.source.ordered
     assert shop.streams["order"] == Stream("order", "conversion", topic="orders")
     assert shop.domains["feed"] == Domain("feed", ("detail", "home"))
     assert shop.tasks["spent"] == Task("spent", "order", DAY_MS, 2 * DAY_MS, "sum", ("search",))
@@ -46,7 +58,8 @@ def test_what_is_left_out_has_a_default() -> None:
     assert spec.time == Time(max_ahead_ms=HOUR_MS, slack_ms=0, idle_ms=MINUTE_MS)
     assert spec.streams["click"].topic == "click"
     assert spec.tasks["click"] == Task("click", "click", HOUR_MS, 0, "binary", ("feed",))
-    assert (spec.features, spec.ordered, spec.models, spec.learner) == ({}, False, {}, {})
+    assert (spec.features, spec.models, spec.learner) == ({}, {}, {})
+    assert spec.source == Source(ordered=False, kafka=Kafka(security_protocol="PLAINTEXT"))
 
 
 def test_a_scenario_belongs_to_one_domain(shop: Spec) -> None:
@@ -83,6 +96,7 @@ def test_a_stream_needs_values_if_any_of_its_tasks_adds_or_compares(shop: Spec) 
         ("width = 8", "width = 9"),
         ("batch = 64", "batch = 65"),
         ("ordered = true", "ordered = false"),
+        ("ordered = true", 'kafka.security_protocol = "SSL"'),
         ('topic = "orders"', 'topic = "orders_v2"'),
         ("# A made-up shop", "# The same shop"),
     ],

@@ -36,9 +36,26 @@ TIMES = [
      f"window.length: expected {DURATION}, received nothing (is 'lenght' a slip?)"),
     ("maturity", "maturty", "window.maturty: expected no such key (did you mean 'maturity'?)"),
     ("slack", "slacks", "time.slacks: expected no such key (did you mean 'slack'?)"),
+]  # fmt: skip
+
+MECHANISMS = "one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
+
+SOURCES = [
     ("ordered = true", 'ordered = "yes"', "source.ordered: expected true or false, received 'yes'"),
     ("ordered = true", "order = true",
      "source.order: expected no such key (did you mean 'ordered'?)"),
+    ("ordered = true", 'kafka.security_protocol = "SSH"',
+     "source.kafka.security_protocol: expected one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL,"
+     " received 'SSH' (did you mean 'SSL'?)"),
+    ("ordered = true", 'kafka.security_protocol = "SASL_SSL"',
+     f"source.kafka.sasl_mechanism: expected {MECHANISMS}, received nothing"),
+    ("ordered = true", 'kafka.sasl_mechanism = "PLAINS"',
+     f"source.kafka.sasl_mechanism: expected {MECHANISMS}, received 'PLAINS'"
+     " (did you mean 'PLAIN'?)"),
+    ("ordered = true", 'kafka.sasl_password = "x"',
+     "source.kafka.sasl_password: expected no such key"
+     " (known: sasl_mechanism, security_protocol, ssl_cafile, ssl_certfile, ssl_check_hostname,"
+     " ssl_keyfile)"),
 ]  # fmt: skip
 
 STREAMS = [
@@ -133,7 +150,7 @@ SEQUENCES = [
      "(known: features, history, recent, streams)"),
 ]  # fmt: skip
 
-COMPLAINTS = [*NAMES, *TIMES, *STREAMS, *DOMAINS, *TASKS, *FEATURES, *SEQUENCES]
+COMPLAINTS = [*NAMES, *TIMES, *SOURCES, *STREAMS, *DOMAINS, *TASKS, *FEATURES, *SEQUENCES]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,6 @@ def specs(
         tasks=_tasks(draw(st.lists(_task(length_ms), min_size=1, max_size=5)), tuple(domains)),
         features={name: pool[name] for name in features},
         sequences=_sequences(draw(SEQUENCES), features),
-        ordered=False,
     )
 
 

@@ -26,8 +26,8 @@ from pipelines.graph import (
 from pipelines.read_events import read_events
 from pipelines.reports import Report, add_up
 from pipelines.sinks import WindowSink
-from pipelines.sources.files import FilesSource
 from pipelines.sources.raw import Range
+from pipelines.sources.source import Source
 from pipelines.steps.step import Step, Tables
 from schemas.spec import Spec
 
@@ -47,7 +47,7 @@ class EpochRunner:
     Building the graph and translating it costs more than running it on a small epoch.
     """
 
-    def __init__(self, spec: Spec, source: FilesSource, store: StateStore, shards: int) -> None:
+    def __init__(self, spec: Spec, source: Source, store: StateStore, shards: int) -> None:
         self._stages = _Stages(spec, source, store, shards)
         self._options = PipelineOptions(["--direct_num_workers=1", "--experiments=beam_fn_api"])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
@@ -97,7 +97,7 @@ class _Tick(beam.DoFn):
 class _Stages(InProcess):
     """What the graph's stages do for the epoch at hand."""
 
-    def __init__(self, spec: Spec, source: FilesSource, store: StateStore, shards: int) -> None:
+    def __init__(self, spec: Spec, source: Source, store: StateStore, shards: int) -> None:
         super().__init__()
         self.spec, self.source, self.store, self.shards = spec, source, store, shards
         self.shelf = Shelf()
@@ -121,7 +121,8 @@ class _Stages(InProcess):
         """Read and validate one range."""
         now_ms, raw = self.epoch.plan.now_ms, self.source.read_range(range_)
         read = read_events(self.spec, range_.stream, range_.name, raw, now_ms, self.shards)
-        report = Report.of(read.counts, read.dead_letters, read.newest_ms)
+        newest = {} if read.newest_ms is None else {range_.name: read.newest_ms}
+        report = Report.of(read.counts, read.dead_letters, newest)
         return ([] if self._drops(range_) else read.by_shard), report
 
     def _drops(self, range_: Range) -> bool:

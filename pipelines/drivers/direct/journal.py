@@ -4,13 +4,15 @@ An epoch that was planned and not committed is run again from its plan: same ran
 same clock, hence the same bytes.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pipelines.reports import Report
 from pipelines.sources.raw import Range
-from pipelines.steps.step import NO_CUT
+from pipelines.steps.step import FINAL_CUT, NO_CUT
 from schemas.durable import read_json, write_json
 
 KEPT = 8
@@ -19,17 +21,27 @@ KEPT = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """One epoch: read these ranges by this clock, after every cut up to `cut` is evaluated."""
+    """One epoch: read these ranges by this clock, after every cut up to `cut` is evaluated.
+
+    `watermark_ms` allowed that cut, if it is known. `active` names the partitions that were not
+    silent at `now_ms`, for partitions that may fall idle.
+    """
 
     epoch: int
     ranges: tuple[Range, ...]
     cut: int
     now_ms: int
+    watermark_ms: int | None = None
+    active: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Commit:
-    """All that is true after an epoch: how far each file is read, the cut, what was counted."""
+    """All that is true after an epoch: how far each file is read, the cut, what was counted.
+
+    Of partitions that may fall idle it also says the newest accepted event and when, by the
+    reader's clock, each last had something to read.
+    """
 
     epoch: int = 0
     offsets: Mapping[str, int] = field(default_factory=dict)
@@ -37,6 +49,29 @@ class Commit:
     newest_ms: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     final: bool = False
+    newest_by_partition_ms: Mapping[str, int] = field(default_factory=dict)
+    active_ms: Mapping[str, int] = field(default_factory=dict)
+
+    def after(self, plan: Plan, report: Report) -> "Commit":
+        """What is true once a plan was run and reported this."""
+        offsets = dict(self.offsets)
+        for one in plan.ranges:
+            offsets[one.name] = max(one.stop, offsets.get(one.name, 0))
+        active_ms = {**self.active_ms, **dict.fromkeys(plan.active, plan.now_ms)}
+        newest_ms = dict(self.newest_by_partition_ms)
+        for name in report.newest_ms.keys() & active_ms.keys():
+            newest_ms[name] = max(report.newest_ms[name], newest_ms.get(name, 0))
+        times = [*report.newest_ms.values(), *([] if self.newest_ms is None else [self.newest_ms])]
+        return Commit(
+            epoch=plan.epoch,
+            offsets=offsets,
+            cut=plan.cut,
+            newest_ms=max(times, default=None),
+            counts=dict(sorted((Counter(self.counts) + report.counts).items())),
+            final=plan.cut >= FINAL_CUT,
+            newest_by_partition_ms=newest_ms,
+            active_ms=active_ms,
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +94,8 @@ class Journal:
             return None
         values: dict[str, Any] = read_json(path)
         ranges = tuple(Range(**one) for one in values.pop("ranges"))
-        return Plan(ranges=ranges, **values)
+        active = tuple(values.pop("active", ()))
+        return Plan(ranges=ranges, active=active, **values)
 
     def plan(self, plan: Plan) -> None:
         """Write a plan before it runs."""

@@ -1,19 +1,19 @@
 """The loop over epochs: plan, run, commit; resume where a crash left it."""
 
-import fcntl
-import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import pyarrow.parquet as pq
 
 from pipelines.drivers.direct.epoch import Epoch, EpochRunner
-from pipelines.drivers.direct.journal import Commit, Journal, Plan
+from pipelines.drivers.direct.files_planner import FilesPlanner
+from pipelines.drivers.direct.guards import check_identity, locked, stoppable
+from pipelines.drivers.direct.journal import Journal, Plan
+from pipelines.drivers.direct.kafka_planner import KafkaPlanner
 from pipelines.drivers.direct.planner import Planner
 from pipelines.drivers.direct.readings import ReadingLog
 from pipelines.drivers.direct.state_store import StateStore
@@ -21,23 +21,27 @@ from pipelines.reports import Report
 from pipelines.similarity.encoder import encoder_of
 from pipelines.sinks import WindowSink
 from pipelines.sources.files import FilesSource
-from pipelines.steps.step import FINAL_CUT
-from schemas.durable import read_json, write_bytes, write_json
+from pipelines.sources.kafka.address import is_kafka
+from pipelines.sources.kafka.source import KafkaSource
+from pipelines.sources.source import Source, Stopped
+from schemas.durable import write_bytes
 from schemas.errors import UserError
-from schemas.spec import Spec, spec_digest
+from schemas.spec import Spec
 from schemas.windows.names import FINAL_MARK
-
-STATE_VERSION = 3
 
 Watch = Callable[["Progress"], None]
 
 
 @dataclass(frozen=True)
 class DirectSettings:
-    """A run of the direct driver. `follow` keeps polling; `final` declares the input complete."""
+    """A run of the direct driver. `follow` keeps polling; `final` declares the input complete.
+
+    `source` is a folder or `kafka://HOST:PORT`. If that never answers, a run that does not follow
+    gives up after `contact_s`.
+    """
 
     spec: Spec
-    source: Path
+    source: Path | str
     windows: Path
     state: Path
     shards: int = 16
@@ -45,6 +49,7 @@ class DirectSettings:
     follow: bool = False
     final: bool = False
     poll_s: float = 1.0
+    contact_s: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -77,45 +82,73 @@ def run(settings: DirectSettings, watch: Watch = lambda progress: None) -> Summa
     read or written, or if what the spec's text encoder needs is not installed.
     """
     _check_encoder(settings.spec)
-    with _locked(settings.state), _stoppable() as stopped:
-        _check_identity(settings)
-        return _Loop(settings, watch).run(stopped)
+    with locked(settings.state), stoppable() as stopped:
+        check_identity(settings.state, settings.spec, settings.shards)
+        source, planner = opened(settings, stopped)
+        with closing(source):
+            return _Loop(settings, source, planner, watch).run(stopped)
+
+
+def opened(settings: DirectSettings, stopped: Callable[[], bool]) -> tuple[Source, Planner]:
+    """The source that the settings name, and who plans epochs over it."""
+    spec, rows = settings.spec, settings.epoch_rows
+    address = str(settings.source)
+    if not is_kafka(address):
+        files = FilesSource(Path(settings.source), spec)
+        return files, FilesPlanner(spec, files, rows, settings.final)
+    once = not settings.follow
+    contact_s = settings.contact_s if once else None
+    kafka = KafkaSource(address, spec, stopped=stopped, patience_s=contact_s)
+    return kafka, KafkaPlanner(spec, kafka, rows, once, settings.final)
 
 
 class _Loop:
     """One run: its journal, its planner, and how far it is."""
 
-    def __init__(self, settings: DirectSettings, watch: Watch) -> None:
-        self.settings, self.watch = settings, watch
-        self.source = FilesSource(settings.source, settings.spec)
-        self.planner = Planner(settings.spec, self.source, settings.epoch_rows, settings.final)
+    def __init__(
+        self, settings: DirectSettings, source: Source, planner: Planner, watch: Watch
+    ) -> None:
+        self.settings, self.planner, self.watch = settings, planner, watch
         self.journal = Journal(settings.state / "journal")
         self.readings = ReadingLog(self.journal.root)
         self.store = StateStore(settings.state / "shards")
-        self.runner = EpochRunner(settings.spec, self.source, self.store, settings.shards)
+        self.runner = EpochRunner(settings.spec, source, self.store, settings.shards)
         self.commit = self.journal.last()
         self.epochs, self.sealed = 0, 0
 
     def run(self, stopped: Callable[[], bool]) -> Summary:
         """Epoch after epoch."""
-        while not stopped():
-            plan = self._plan()
-            if plan is not None:
-                self._epoch(plan)
-            elif self.settings.follow and not self.commit.final:
-                time.sleep(self.settings.poll_s)
-            else:
-                break
+        with suppress(Stopped):
+            while not stopped():
+                pause_s = self._step()
+                if pause_s is None:
+                    break
+                time.sleep(pause_s)
         if self.commit.final:
             write_bytes(self.settings.windows / FINAL_MARK, b"")
         totals = Counter(self.commit.counts)
         return Summary(self.epochs, self.sealed, totals, self.commit.final)
 
+    def _step(self) -> float | None:
+        """Run the next epoch, if there is one; how long to rest then, None if that was all."""
+        follows, poll_s = self.settings.follow and not self.commit.final, self.settings.poll_s
+        started = time.monotonic()
+        plan = self._plan()
+        if plan is not None:
+            self._epoch(plan)
+            if not follows or self.planner.unread_rows(self.commit):
+                return 0.0
+            return max(0.0, poll_s - (time.monotonic() - started))
+        if follows:
+            return poll_s
+        pause_s = self.planner.pause_s(self.commit, _now_ms)
+        return None if pause_s is None else min(pause_s, poll_s)
+
     def _plan(self) -> Plan | None:
         pending = self.journal.pending(self.commit.epoch)
         if pending is not None:
             return pending
-        plan = self.planner.next(self.commit, time.time_ns() // 1_000_000)
+        plan = self.planner.next(self.commit, _now_ms)
         if plan is not None and self.commit.final:
             raise UserError(
                 f"{self.settings.source}: expected nothing new, for this input was declared "
@@ -129,19 +162,18 @@ class _Loop:
         started = time.monotonic()
         self.journal.plan(plan)
         self.readings.note(plan)
-        report = self.runner.run(Epoch(plan, self._sink(), self._ticks(plan)))
+        report = self.runner.run(Epoch(plan, self._sink(plan), self._ticks(plan)))
         self._keep_dead_letters(plan, report)
-        self.commit = _after(self.commit, plan, report)
+        self.commit = self.commit.after(plan, report)
         self.journal.commit(self.commit)
         for step in self.store.steps():
             self.store.forget(step, plan.epoch)
         self.epochs, self.sealed = self.epochs + 1, self.sealed + len(report.sealed)
         self.watch(self._progress(plan, report, time.monotonic() - started))
 
-    def _sink(self) -> WindowSink:
-        settings, newest = self.settings, self.commit.newest_ms
-        watermark_ms = newest if newest is None else newest - settings.spec.time.slack_ms
-        return WindowSink(settings.spec, settings.windows, settings.shards, watermark_ms)
+    def _sink(self, plan: Plan) -> WindowSink:
+        settings = self.settings
+        return WindowSink(settings.spec, settings.windows, settings.shards, plan.watermark_ms)
 
     def _ticks(self, plan: Plan) -> dict[str, list[int]]:
         """Shards that must advance though nothing was read for them: their cut has come."""
@@ -169,81 +201,10 @@ class _Loop:
         )
 
 
-def _after(commit: Commit, plan: Plan, report: Report) -> Commit:
-    """The commit that a plan and its report make of the one before."""
-    offsets = dict(commit.offsets)
-    for one in plan.ranges:
-        offsets[one.name] = max(one.stop, offsets.get(one.name, 0))
-    times = [time_ms for time_ms in (commit.newest_ms, report.newest_ms) if time_ms is not None]
-    return Commit(
-        epoch=plan.epoch,
-        offsets=offsets,
-        cut=plan.cut,
-        newest_ms=max(times, default=None),
-        counts=dict(sorted((Counter(commit.counts) + report.counts).items())),
-        final=plan.cut >= FINAL_CUT,
-    )
-
-
 def _check_encoder(spec: Spec) -> None:
     if spec.target is not None and spec.target.searchify is not None:
         encoder_of(spec.target.searchify.encoder)
 
 
-def _check_identity(settings: DirectSettings) -> None:
-    """State, spec and shard count belong together from the first epoch on."""
-    path = settings.state / "identity.json"
-    mine = {
-        "spec": spec_digest(settings.spec),
-        "shards": settings.shards,
-        "state_version": STATE_VERSION,
-    }
-    if not path.exists():
-        write_json(path, mine)
-        return
-    there = read_json(path)
-    for name, value in mine.items():
-        if there.get(name) != value:
-            raise UserError(
-                f"{path}: expected {name} {value!r}, received {there.get(name)!r}. This state was "
-                "made by another set-up: run with the same spec and --shards as before, or give "
-                "an empty --state and an empty --windows."
-            )
-
-
-@contextmanager
-def _locked(state: Path) -> Iterator[None]:
-    """One pipeline per state folder."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = (state / "lock").open("w")
-    except OSError as error:
-        raise UserError(
-            f"{state}: expected a folder to keep the pipeline's state in, received: "
-            f"{error.strerror}. Give --state a folder that you may write to."
-        ) from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"{state}: expected a state folder that nobody uses, received one that another "
-                "pipeline works on. Stop it first, or give this one a --state of its own."
-            ) from error
-        yield
-
-
-@contextmanager
-def _stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether SIGTERM or SIGINT asked for the end."""
-    asked: list[int] = []
-
-    def ask(signum: int, _: FrameType | None) -> None:
-        asked.append(signum)
-
-    before = {one: signal.signal(one, ask) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

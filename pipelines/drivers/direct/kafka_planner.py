@@ -1,0 +1,170 @@
+"""Epochs over Kafka: what the next one reads, and the watermark of partitions that may be idle.
+
+What an epoch reads is fetched before it is planned, so that its size in events and bytes is known:
+a message may hold one event or many thousands. The plan then names exactly what came.
+"""
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from pipelines.drivers.direct.journal import Commit, Plan
+from pipelines.drivers.direct.planner import Clock
+from pipelines.sources.kafka.reader import Budget
+from pipelines.sources.kafka.source import KafkaSource, Partition
+from pipelines.steps.step import FINAL_CUT, NO_CUT
+from schemas.errors import UserError
+from schemas.spec import Spec
+
+EPOCH_BYTES = 256 * 1024 * 1024
+FETCH_S = 5.0
+"""After so long an epoch takes what has come."""
+
+_SAID_EVERY_S = 30.0
+_BEFORE_ALL = -(1 << 62)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class KafkaPlanner:
+    """Plans epochs of at most about `epoch_rows` events over the partitions of a Kafka source.
+
+    With `once` it reads what is there when it first looks. With `final` the input is complete:
+    once all is read, the watermark is infinite.
+    """
+
+    spec: Spec
+    source: KafkaSource
+    epoch_rows: int
+    once: bool
+    final: bool
+    _there: list[Partition] = field(default_factory=list)
+    _limits: dict[str, int] | None = None
+    _first_seen_ms: dict[str, int] = field(default_factory=dict)
+    _rows_a_message: dict[str, float] = field(default_factory=dict)
+    _said_s: float = float("-inf")
+
+    def next(self, commit: Commit, clock: Clock) -> Plan | None:
+        """See `Planner.next`. Raises UserError if a topic is missing and nobody waits for it."""
+        if not self._look(commit, clock):
+            return None
+        behind = self._behind(commit)
+        starts = {p: commit.offsets.get(p.name, 0) for p in self._chosen(commit, behind)}
+        budget = Budget(self.epoch_rows, EPOCH_BYTES, FETCH_S)
+        ranges = self.source.fetch(starts, budget) if starts else []
+        for one in ranges:
+            self._rows_a_message[one.name] = one.rows_estimate / (one.stop - one.start)
+        now_ms = clock()
+        watermark_ms = self._watermark(commit, now_ms)
+        cut = max(commit.cut, self._cut(behind, watermark_ms))
+        if not ranges and cut == commit.cut:
+            return None
+        active = tuple(p.name for p in self._there if self._is_active(p, commit))
+        return Plan(commit.epoch + 1, tuple(ranges), cut, now_ms, watermark_ms, active)
+
+    def unread_rows(self, commit: Commit) -> int:
+        """See `Planner.unread_rows`; of messages that were there at the last look."""
+        return sum(round(self._rows_waiting(p, commit)) for p in self._behind(commit))
+
+    def pause_s(self, commit: Commit, clock: Clock) -> float | None:
+        """See `Planner.pause_s`: until the next partition falls idle, if that may bring a cut."""
+        newest_ms = commit.newest_ms
+        if newest_ms is None or self.final or self._cut([], self._slack(newest_ms)) <= commit.cut:
+            return None
+        now_ms = clock()
+        idle_at = (self._silent_at(p, commit) + self.spec.time.idle_ms for p in self._there)
+        waiting = [moment_ms - now_ms for moment_ms in idle_at if moment_ms > now_ms]
+        if not waiting or any(self._has_more(p, commit) for p in self._there):
+            return None
+        return min(waiting) / 1_000
+
+    def _look(self, commit: Commit, clock: Clock) -> bool:
+        """See which partitions there are; whether all that are needed are among them."""
+        self._there = self.source.partitions()
+        now_ms = clock()
+        for partition in self._there:
+            self._first_seen_ms.setdefault(partition.name, now_ms)
+        if self._limits is None and self.once:
+            self._limits = {partition.name: partition.end for partition in self._there}
+        lack = self.source.missing(self._there) or self._lost(commit)
+        if lack is not None and self.once:
+            raise lack
+        if lack is not None and time.monotonic() - self._said_s > _SAID_EVERY_S:
+            self._said_s = time.monotonic()
+            _log.warning("waiting, for %s", lack)
+        return lack is None
+
+    def _lost(self, commit: Commit) -> UserError | None:
+        lost = sorted(commit.offsets.keys() - {partition.name for partition in self._there})
+        if not lost:
+            return None
+        return UserError(
+            f"{self.source.address}: expected all that was read before, received nothing of "
+            f"{lost[0]!r}; the topic was deleted, or this state belongs to another source. Give "
+            "an empty --state and an empty --windows to start anew."
+        )
+
+    def _behind(self, commit: Commit) -> list[Partition]:
+        """Partitions with messages that this run still has to read, ending where it ends."""
+        limited = (p if self._limits is None else self._limited(p) for p in self._there)
+        return [p for p in limited if commit.offsets.get(p.name, 0) < p.end]
+
+    def _limited(self, partition: Partition) -> Partition:
+        limit = (self._limits or {}).get(partition.name, 0)
+        return replace(partition, end=min(limit, partition.end))
+
+    def _chosen(self, commit: Commit, behind: list[Partition]) -> list[Partition]:
+        """All that is behind, if one epoch holds it; else what lags most in event time.
+
+        Partitions that are ahead by more than a window wait: what they hold would only rest in
+        the state until the others have caught up.
+        """
+        if sum(self._rows_waiting(p, commit) for p in behind) <= self.epoch_rows:
+            return behind
+        reached = {p: commit.newest_by_partition_ms.get(p.name, _BEFORE_ALL) for p in behind}
+        latest = min(reached.values()) + self.spec.window.length_ms
+        return [p for p, time_ms in reached.items() if time_ms <= latest]
+
+    def _rows_waiting(self, partition: Partition, commit: Commit) -> float:
+        messages = partition.end - commit.offsets.get(partition.name, 0)
+        return messages * self._rows_a_message.get(partition.name, 1.0)
+
+    def _watermark(self, commit: Commit, now_ms: int) -> int | None:
+        """The least over partitions that are not idle; if all are, what the furthest reached."""
+        newest = commit.newest_by_partition_ms
+        holding = [p.name for p in self._there if not self._is_idle(p, commit, now_ms)]
+        if any(name not in newest for name in holding):
+            return None
+        if not holding:
+            return None if commit.newest_ms is None else self._slack(commit.newest_ms)
+        return self._slack(min(newest[name] for name in holding))
+
+    def _slack(self, newest_ms: int) -> int:
+        return newest_ms - self.spec.time.slack_ms
+
+    def _cut(self, behind: Iterable[Partition], watermark_ms: int | None) -> int:
+        if self.final and not behind:
+            return FINAL_CUT
+        if watermark_ms is None:
+            return NO_CUT
+        return self.spec.window.cut_at_or_before(watermark_ms)
+
+    def _is_idle(self, partition: Partition, commit: Commit, now_ms: int) -> bool:
+        """Silence counts only while the cluster answers."""
+        if self._has_more(partition, commit):
+            return False
+        return now_ms - self._silent_at(partition, commit) >= self.spec.time.idle_ms
+
+    def _silent_at(self, partition: Partition, commit: Commit) -> int:
+        """Since when a partition has had nothing to read."""
+        first_ms = self._first_seen_ms[partition.name]
+        active_ms = commit.active_ms.get(partition.name, first_ms)
+        return max(active_ms, int(self.source.link.restored_s * 1_000))
+
+    def _has_more(self, partition: Partition, commit: Commit) -> bool:
+        return commit.offsets.get(partition.name, 0) < partition.end
+
+    def _is_active(self, partition: Partition, commit: Commit) -> bool:
+        return partition.name not in commit.active_ms or self._has_more(partition, commit)

@@ -1,0 +1,1 @@
+"""Events in Kafka: a topic for each stream."""
