@@ -62,7 +62,7 @@ def narrowed(raw: RawRows, column: str, values: Collection[str]) -> RawRows:
     if isinstance(raw.content, JsonLines):
         return RawRows(_narrowed_lines(raw.content, values), raw.dead_letters)
     rows = raw.content
-    if column not in rows.table.column_names:
+    if isinstance(rows, tuple) or column not in rows.table.column_names:
         return raw
     held = rows.table[column]
     if pa.types.is_dictionary(held.type):
