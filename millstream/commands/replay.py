@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millstream import shipped
 from millstream.arguments import Subparsers, add_json
-from schemas.spec import load
+from millstream.commands.publishing import add_target, check_target, publisher, summary_of
+from schemas.spec import Spec, load
 
 if TYPE_CHECKING:
     from pipelines.replay.writer import ReplaySummary
 
 DATASETS = ("kuairand", "ranklens")
-FORMATS = ("parquet", "jsonl", "avro")
 
 
 def add(subparsers: Subparsers) -> None:
@@ -26,10 +26,7 @@ def add(subparsers: Subparsers) -> None:
         "dataset", choices=DATASETS, metavar="DATASET", help=f"one of {', '.join(DATASETS)}"
     )
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="its files")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where events go")
-    parser.add_argument(
-        "--format", choices=FORMATS, default="parquet", help="of the event files (%(default)s)"
-    )
+    add_target(parser, "where event files go")
     parser.add_argument("--spec", type=Path, metavar="FILE", help="default: the shipped one")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier replay")
     add_json(parser)
@@ -37,22 +34,34 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the events and print how many there are of each stream."""
+    """Write or publish the events and print how many there are of each stream."""
+    check_target(args)
     spec = load(args.spec or shipped.spec_file(args.dataset))
-    summary = _adapter(args.dataset)(
-        args.source, args.out, spec, file_format=args.format, overwrite=args.overwrite
-    )
-    print(json.dumps(asdict(summary), indent=2) if args.json else summary_text(args.out, summary))
+    summary = _publish(args, spec) if args.kafka else _write(args, spec)
+    where = args.kafka or args.out
+    print(json.dumps(asdict(summary), indent=2) if args.json else summary_text(where, summary))
     return 0
 
 
-def _adapter(dataset: str) -> "Callable[..., ReplaySummary]":
+def _write(args: argparse.Namespace, spec: Spec) -> "ReplaySummary":
+    replay: Callable[..., ReplaySummary] = _adapter(args.dataset).replay
+    return replay(args.source, args.out, spec, file_format=args.format, overwrite=args.overwrite)
+
+
+def _publish(args: argparse.Namespace, spec: Spec) -> "ReplaySummary":
+    replayed = _adapter(args.dataset).read(args.source, spec)
+    with publisher(args, spec) as opened:
+        opened.publish(dict(replayed.streams))
+        return summary_of(opened, replayed.notes)
+
+
+def _adapter(dataset: str) -> Any:
     from pipelines.replay import kuairand, ranklens
 
-    return {"kuairand": kuairand.replay, "ranklens": ranklens.replay}[dataset]
+    return {"kuairand": kuairand, "ranklens": ranklens}[dataset]
 
 
-def summary_text(out: Path, summary: "ReplaySummary") -> str:
+def summary_text(out: Path | str, summary: "ReplaySummary") -> str:
     """What was written where, for a person."""
     counts = [f"  {stream:<16} {count:>12,}" for stream, count in summary.counts.items()]
     first, last = (_moment(time) for time in (summary.first_time_ms, summary.last_time_ms))

@@ -10,6 +10,8 @@ What the data does not say is assumed, here and in `docs/data.md`:
 Rows are kept as often as the log has them: to find what repeats is the pipeline's work.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import pyarrow as pa
 from pipelines.replay.conform import event_table, exposure_table
 from pipelines.replay.kuairand_files import KuaiRandFiles, read_files
 from pipelines.replay.raw import readable, require_offer
-from pipelines.replay.writer import DAY_MS, FileFormat, ReplaySummary, write_events
+from pipelines.replay.writer import DAY_MS, FileFormat, Replayed, ReplaySummary, write_events
 from schemas.spec import Feature, Spec, Stream
 
 ACTIONS = {
@@ -79,14 +81,35 @@ def replay(
     Raises UserError if a file is missing or unusable, if the spec declares a feature or a
     feedback stream that the data set has not, or if `out` is not empty.
     """
+    replayed = read(source, spec, delays=delays)
+    return write_events(
+        replayed.streams,
+        out,
+        spec,
+        file_format=file_format,
+        overwrite=overwrite,
+        notes=replayed.notes,
+    )
+
+
+def read(source: Path, spec: Spec, *, delays: Delays | None = None) -> Replayed:
+    """The same events as tables. Raises UserError for the same reasons, but for `out`."""
     files = read_files(source)
-    with readable(source, "features in the official release's format"):
+    with _readable(source):
         _check_offer(spec, files)
         replayed = _Replay.of(files, spec, delays or Delays())
-        streams = ((name, replayed.table(stream)) for name, stream in spec.streams.items())
-        return write_events(
-            streams, out, spec, file_format=file_format, overwrite=overwrite, notes=files.notes
-        )
+    return Replayed(_tables(source, replayed), files.notes)
+
+
+def _tables(source: Path, replayed: "_Replay") -> Iterator[tuple[str, pa.Table]]:
+    for name, stream in replayed.spec.streams.items():
+        with _readable(source):
+            table = replayed.table(stream)
+        yield name, table
+
+
+def _readable(source: Path) -> AbstractContextManager[None]:
+    return readable(source, "features in the official release's format")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from polars._typing import PolarsDataType
 
 from pipelines.replay.conform import event_table, exposure_table
 from pipelines.replay.raw import readable, require_folder, require_offer, require_values
-from pipelines.replay.writer import FileFormat, ReplaySummary, write_events
+from pipelines.replay.writer import FileFormat, Replayed, ReplaySummary, write_events
 from schemas.errors import UserError
 from schemas.spec import Spec, Stream
 
@@ -51,11 +51,16 @@ def replay(
     unusable, if the spec declares a feature or a feedback stream that the data set has not, or
     if `out` is not empty.
     """
+    streams = read(source, spec).streams
+    return write_events(streams, out, spec, file_format=file_format, overwrite=overwrite)
+
+
+def read(source: Path, spec: Spec) -> Replayed:
+    """The same events as tables. Raises UserError for the same reasons, but for `out`."""
     _check_offer(spec)
     require_folder(source, EVENTS_FILE)
     replayed = _Replay.read(source / EVENTS_FILE)
-    streams = ((name, replayed.table(spec, stream)) for name, stream in spec.streams.items())
-    return write_events(streams, out, spec, file_format=file_format, overwrite=overwrite)
+    return Replayed((name, replayed.table(spec, stream)) for name, stream in spec.streams.items())
 
 
 def _check_offer(spec: Spec) -> None:

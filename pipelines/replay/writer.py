@@ -39,6 +39,14 @@ class ReplaySummary:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Replayed:
+    """A data set as event tables in time order, made one after the other; what it lacks."""
+
+    streams: Iterator[tuple[str, pa.Table]]
+    notes: tuple[str, ...] = ()
+
+
 def write_events(
     streams: Iterable[tuple[str, pa.Table]],
     out: Path,

@@ -28,12 +28,12 @@ from pipelines.simulate.rows import Ints, Queue
 from pipelines.simulate.seeds import Seeds
 from pipelines.simulate.truth import Told, Truth
 from pipelines.simulate.world import DAY_MS, World
-from pipelines.simulate.writer import Writer
+from pipelines.simulate.writer import Output
 
 Rng = np.random.Generator
 
 
-def simulate(world: World, writer: Writer) -> None:
+def simulate(world: World, writer: Output) -> None:
     """Write a world's event streams, in order of arrival, and its truth."""
     simulation = _Simulation.of(world, writer)
     simulation.open()
@@ -47,7 +47,7 @@ class _Simulation:
     """What is carried from slice to slice."""
 
     world: World
-    writer: Writer
+    writer: Output
     seeds: Seeds
     scene: Scene
     reactions: Reactions
@@ -61,7 +61,7 @@ class _Simulation:
     """Feedback since midnight."""
 
     @classmethod
-    def of(cls, world: World, writer: Writer) -> "_Simulation":
+    def of(cls, world: World, writer: Output) -> "_Simulation":
         """The world at its start, nothing written yet."""
         seeds = Seeds(world.seed)
         catalogue = Catalogue.of(world, seeds.catalogue())

@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Protocol, get_args
 
 import polars as pl
 import pyarrow as pa
@@ -32,6 +32,16 @@ TRUTH_TABLES = ("requests", "feedback", "retractions", "items", "queries", "exam
 _SLICE_FILE = "????????T??????Z"
 
 
+class Output(Protocol):
+    """Where a world goes, slice after slice."""
+
+    def events(self, stream: str, slice_ms: int, table: pa.Table) -> None:
+        """Take what arrives on a stream in the slice that begins at `slice_ms`."""
+
+    def truth(self, name: str, slice_ms: int | None, table: pa.Table) -> None:
+        """Take a part of a truth table, or the whole of it if it belongs to no slice."""
+
+
 @dataclass
 class Writer:
     """Writes a world below `out`. Raises UserError where that is impossible."""
@@ -44,7 +54,12 @@ class Writer:
 
     @classmethod
     def open(
-        cls, out: Path, spec: Spec, file_format: FileFormat = "parquet", overwrite: bool = False
+        cls,
+        out: Path,
+        spec: Spec,
+        file_format: FileFormat = "parquet",
+        overwrite: bool = False,
+        truth_only: bool = False,
     ) -> "Writer":
         """Prepare the folders; with `overwrite` the files of an earlier world go first."""
         if out.is_dir() and any(out.iterdir()) and not overwrite:
@@ -52,7 +67,8 @@ class Writer:
                 f"{out}: expected an empty or new folder, received one that holds files already;"
                 " name another one or ask for it to be overwritten"
             )
-        for folder in [f"events/{name}" for name in spec.streams] + ["truth"]:
+        streams = () if truth_only else tuple(spec.streams)
+        for folder in [f"events/{name}" for name in streams] + ["truth"]:
             (out / folder).mkdir(parents=True, exist_ok=True)
         for file in _old_files(out):
             file.unlink()

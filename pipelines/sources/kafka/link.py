@@ -49,7 +49,7 @@ class Link:
     """
 
     servers: list[str]
-    settings: dict[str, Any]
+    settings: dict[str, Any] = field(repr=False)
     stopped: Callable[[], bool]
     patience_s: float | None = None
     request_s: float = 10.0

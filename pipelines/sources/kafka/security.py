@@ -1,5 +1,6 @@
 """What a client must say to be let in: the spec's settings, and secrets from the environment."""
 
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -24,11 +25,19 @@ def security_of(kafka: Kafka, environment: Mapping[str, str] = os.environ) -> di
                 "is none"
             )
     if kafka.security_protocol.startswith("SASL"):
+        _keep_quiet()
         settings["sasl_plain_username"] = _secret(USERNAME, kafka, environment)
         settings["sasl_plain_password"] = _secret(PASSWORD, kafka, environment)
     if KEY_PASSWORD in environment:
         settings["ssl_password"] = environment[KEY_PASSWORD]
     return settings
+
+
+def _keep_quiet() -> None:
+    """At DEBUG the client logs what it sends, passwords included."""
+    log = logging.getLogger("kafka")
+    if log.getEffectiveLevel() < logging.INFO:
+        log.setLevel(logging.INFO)
 
 
 def _secret(name: str, kafka: Kafka, environment: Mapping[str, str]) -> str:

@@ -1,0 +1,1 @@
+"""Publishing events to Kafka: a topic for each stream, keyed by user, at full or at event speed."""

@@ -1,0 +1,133 @@
+"""Sends event tables to a Kafka cluster and makes sure that they arrived."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from pipelines.publish.messages import Encoder
+from pipelines.publish.pace import Pace, chunks
+from pipelines.sources.kafka.address import servers_of
+from pipelines.sources.kafka.security import security_of
+from schemas.errors import UserError
+from schemas.events import arrow_schema
+
+CONTACT_MS = 15_000
+DELIVERY_MS = 60_000
+LARGEST_MESSAGE_BYTES = 32 * 1024 * 1024
+"""Of what the client sends; a broker allows 1 MB unless it is told otherwise."""
+
+KEPT_FOR_EVER = {"retention.ms": "-1"}
+"""Else a broker deletes what is old by its own time stamp, which replayed events are."""
+
+Advance = Callable[[int], None]
+
+
+@dataclass
+class Publisher:
+    """A producer for the topics of a spec's streams.
+
+    `partitions` is for topics that are not there yet. Every failure is a UserError.
+    """
+
+    address: str
+    encoder: Encoder
+    pace: Pace
+    partitions: int = 4
+    advance: Advance = lambda rows: None
+    counts: Counter[str] = field(default_factory=Counter)
+    times: list[int] = field(default_factory=list)
+    _producer: KafkaProducer | None = None
+    _partitions: dict[str, int] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Make the topics that are missing, and connect."""
+        try:
+            self._partitions = self._topics()
+            self._producer = KafkaProducer(
+                **self._connection(),
+                linger_ms=5,
+                batch_size=256 * 1024,
+                max_request_size=LARGEST_MESSAGE_BYTES,
+                delivery_timeout_ms=DELIVERY_MS,
+                allow_auto_create_topics=False,
+            )
+        except (KafkaError, OSError) as error:
+            raise self._failed("to connect and to find or make its topics", error) from error
+
+    def publish(self, tables: Mapping[str, pa.Table]) -> None:
+        """Send tables by stream, each in order of arrival; returns when all has arrived."""
+        plain = {name: self._plain(name, table) for name, table in tables.items()}
+        for moment_ms, part in chunks(plain, self.pace.step_ms):
+            self.pace.wait_for(moment_ms)
+            for stream, table in part.items():
+                self._send(stream, table)
+            self.advance(sum(table.num_rows for table in part.values()))
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._producer is not None:
+            self._producer.close(timeout=5)
+
+    def _send(self, stream: str, table: pa.Table) -> None:
+        assert self._producer is not None
+        topic = self.encoder.spec.streams[stream].topic
+        try:
+            sent = [
+                self._producer.send(
+                    topic, one.value, one.key, None, one.partition, one.timestamp_ms
+                )
+                for one in self.encoder.messages(stream, table, self._partitions[topic])
+            ]
+            self._producer.flush(DELIVERY_MS / 1_000)
+            for one in sent:
+                one.get(0)
+        except (KafkaError, OSError) as error:
+            raise self._failed(
+                f"to take events of stream {stream!r} in {topic!r}", error
+            ) from error
+        self.counts[stream] += table.num_rows
+        self.times += pc.min_max(table["time_ms"]).as_py().values()
+
+    def _plain(self, stream: str, table: pa.Table) -> pa.Table:
+        schema = arrow_schema(self.encoder.spec, stream)
+        return table.select(schema.names).cast(schema)
+
+    def _topics(self) -> dict[str, int]:
+        """The number of partitions of each topic, after those that are missing were made."""
+        wanted = [stream.topic for stream in self.encoder.spec.streams.values()]
+        admin = KafkaAdminClient(**self._connection())
+        try:
+            made = set(wanted) - set(admin.list_topics())
+            if made:
+                settings = {"num_partitions": self.partitions, "configs": KEPT_FOR_EVER}
+                try:
+                    admin.create_topics(dict.fromkeys(made, settings), wait_for_metadata=True)
+                except TopicAlreadyExistsError:
+                    admin.wait_for_topics(list(made))  # somebody else was faster
+            found = admin.describe_topics(wanted)
+        finally:
+            admin.close()
+        return {one["name"]: len(one["partitions"]) for one in found}
+
+    def _connection(self) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": servers_of(self.address),
+            "bootstrap_timeout_ms": CONTACT_MS,
+            "client_id": "millstream",
+            **security_of(self.encoder.spec.source.kafka),
+        }
+
+    def _failed(self, what: str, error: Exception) -> UserError:
+        sent = sum(self.counts.values())
+        return UserError(
+            f"{self.address}: expected the cluster {what}, received: {error}. Events sent before: "
+            f"{sent:,}; they stay there, and a pipeline drops what is sent twice. Check the "
+            "address, that the broker runs, the spec's source.kafka section, and that no message "
+            "is larger than the broker allows (1 MB unless told otherwise): a smaller --pack helps."
+        )
