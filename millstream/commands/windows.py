@@ -79,6 +79,8 @@ def run_show(args: argparse.Namespace) -> int:
     """Print one window's manifest and first users, one user's record, or why a label is so."""
     if args.explain:
         return _run_explain(args)
+    if args.spec or args.source or args.state:
+        raise UsageError("--spec, --source, --state: expected beside --explain REQUEST ITEM")
     from schemas.windows import WindowStore, describe
 
     store = WindowStore(args.store)

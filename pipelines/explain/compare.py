@@ -12,7 +12,7 @@ from schemas.windows.sample import Label, SealedRevision, SealedSample
 def stored_moments(
     sample: SealedSample, revisions: Sequence[SealedRevision], task: str
 ) -> tuple[Moment, ...]:
-    """The label that the window shows, then those of the revisions."""
+    """The label of a task that the window shows, then those of its revisions."""
     first = sample.manifest
     shown = Moment(window_name(first.window_start_ms), first.cut_ms, sample.labels[task])
     later = [
@@ -24,7 +24,6 @@ def stored_moments(
             one.late,
         )
         for one in revisions
-        if one.task == task
     ]
     return (shown, *later)
 

@@ -68,12 +68,10 @@ class Judge:
         return self._standing(credit, f"{why}{self._also(credit)}")
 
     def _withdrawn(self, credit: Credit, why: str) -> str:
-        fall = credit.action.fall
-        assert fall is not None and credit.withdrawn_ms is not None
+        assert credit.withdrawn_ms is not None
         return (
             f"credited here by {credit.tier} ({why}); withdrawn at the cut of "
-            f"{when(credit.withdrawn_ms)}, for it was retracted at {when(fall.acts_from_ms)} "
-            "(rule 7)"
+            f"{when(credit.withdrawn_ms)} (rule 7)"
         )
 
     def _standing(self, credit: Credit, why: str) -> Verdict:

@@ -56,7 +56,11 @@ def _sample(sample: SealedSample, last_cut_ms: int | None) -> Iterator[str]:
     window = window_name(sample.manifest.window_start_ms)
     query = "" if sample.query is None else f", query {sample.query!r}"
     chance = "" if sample.probability == 1.0 else f", kept with probability {sample.probability:g}"
-    last = "input complete, all is sealed" if last_cut_ms is None else f"last {when(last_cut_ms)}"
+    last = (
+        "input complete, all is sealed"
+        if last_cut_ms is None
+        else f"last cut evaluated {when(last_cut_ms)}"
+    )
     yield (
         f"request {sample.request_id!r} of user {sample.user_id!r}, item {sample.item_id!r}, in "
         f"window {window}"

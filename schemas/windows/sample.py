@@ -16,6 +16,14 @@ from schemas.windows.store import WindowStore
 
 Json = Mapping[str, Any]
 
+_POSITIVE = "searchified_positive"
+
+SHOWN = 10
+"""So many items are named to a person who named none of them."""
+
+COMPARED = 20_000
+"""Among so many ids a near match is looked for."""
+
 
 @dataclass(frozen=True)
 class Label:
@@ -143,8 +151,8 @@ def _no_item(
 ) -> StoreError:
     request = found[0][1]
     items = [item for _, one in found for item in one["candidates"]["item_id"]]
-    near = difflib.get_close_matches(item_id, items, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else f" ({', '.join(items) or 'none'})"
+    some = ", ".join([*items[:SHOWN], *(["…"] if len(items) > SHOWN else [])])
+    hint = _near(item_id, items) or f" ({some})"
     return StoreError(
         f"{store.folder(start_ms)}: expected item {item_id!r} among the {len(items)} samples of "
         f"request {request['id']!r}, received none such{hint}. Samples are the exposed candidates "
@@ -153,6 +161,9 @@ def _no_item(
 
 
 def _near(word: str, known: list[str]) -> str:
+    """A hint, unless there are so many words that looking at all of them takes long."""
+    if len(known) > COMPARED:
+        return ""
     close = difflib.get_close_matches(word, known, n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
@@ -162,7 +173,9 @@ def sample_of(manifest: Manifest, user_id: str, request: Json, item_id: str) -> 
     held = request["candidates"]
     at = held["item_id"].index(item_id)
     origins = [ORIGINS[code] for code in held["origin"]]
-    made = [item for item, origin in zip(held["item_id"], origins, strict=True) if "pos" in origin]
+    made = [
+        item for item, origin in zip(held["item_id"], origins, strict=True) if origin == _POSITIVE
+    ]
     path = request.get("query_path")
     return SealedSample(
         manifest=manifest,

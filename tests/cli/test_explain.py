@@ -238,6 +238,12 @@ def test_without_a_spec_it_is_wrong_usage(run, made: Path) -> None:
     )
 
 
+def test_what_only_an_explanation_reads_is_wrong_usage_without_one(run, made: Path) -> None:
+    answer = run("windows", "show", made / "windows", WINDOW, "--source", made / "events")
+    assert (answer.code, answer.out) == (2, "")
+    assert "expected beside --explain REQUEST ITEM" in answer.err
+
+
 def test_the_revisions_of_a_user_are_those_of_all(made: Path) -> None:
     store = WindowStore(made / "windows")
     for manifest in store.windows():
