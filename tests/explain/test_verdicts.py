@@ -60,6 +60,15 @@ def test_an_event_goes_to_the_latest_request() -> None:
     assert (only(story).outcome, only(story).reason) == ("lost", "other_latest")
 
 
+def test_of_requests_of_one_time_the_smaller_id_receives_the_event() -> None:
+    """By bytes: `z` is smaller than `é`."""
+    for requests in ([show(1, "é"), show(1, "z", row=1)], [show(1, "z"), show(1, "é", row=1)]):
+        story = story_of(SPEC, read(*requests), act("click", 3), request="z")
+        assert (only(story).outcome, only(story).reason) == ("shown", "in_domain")
+        other = story_of(SPEC, read(*requests), act("click", 3), request="é")
+        assert (only(other).outcome, only(other).reason) == ("lost", "other_latest")
+
+
 def test_a_purchase_goes_to_the_latest_request_that_was_clicked() -> None:
     requests = read(show(1, "s"), show(2, "r"))
     events = read(act("click", 3, "c", request_id="s"), act("buy", 4, "b"))
@@ -227,6 +236,14 @@ def test_the_earliest_copy_of_an_event_lives() -> None:
     assert (first.outcome, first.time_ms, first.reason) == ("shown", 3, "in_domain")
     assert (copy.outcome, copy.reason) == ("lost", "duplicate")
     assert "a copy of the event of 1970-01-01 00:00:00.003 in file:2" in copy.text
+
+
+@pytest.mark.parametrize(("time_ms", "reason"), [(50, "duplicate"), (51, "in_domain")])
+def test_an_id_that_is_forgotten_may_come_again(time_ms: int, reason: str) -> None:
+    """M is 40: a click of 5 is remembered at the cut of 50 (0 ≤ 5), not at that of 60 (10 > 5)."""
+    story = story_of(SPEC, show(45), read(act("click", 5, row=1), act("click", time_ms, row=2)))
+    first, again = task_of(story).considered
+    assert (first.reason, again.reason) == ("before_request", reason)
 
 
 def test_a_copy_on_another_item_is_told_so() -> None:

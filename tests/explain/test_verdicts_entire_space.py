@@ -142,6 +142,14 @@ def test_the_fourth_tier_ends_with_the_click() -> None:
     assert verdicts(story) == {"c": ("lost", "retracted")}
 
 
+def test_a_purchase_that_was_retracted_before_the_request_was_made_is_shown_nowhere() -> None:
+    """Retracted at 15, which the cut of 20 knows; the request is made at 30."""
+    bought = read(act("buy", 9, "b", scenario="mall"), refund(15, "buy", "b"))
+    story = story_of(SPEC, CLICKED, bought, request=F_A)
+    assert verdicts(story, "buy") == {"b": ("lost", "retracted")}
+    assert [moment.label.value for moment in task_of(story, "buy").stored] == [0.0]
+
+
 def test_the_fourth_tier_takes_the_latest_request_made() -> None:
     requests = read(show(1, "f"), show(2, "g"))
     clicks = read(act("click", 3, "1", request_id="f"), act("click", 4, "2", request_id="g"))
@@ -152,6 +160,16 @@ def test_the_fourth_tier_takes_the_latest_request_made() -> None:
     assert verdicts(story_of(SPEC, requests, clicks, bought, request=G_A), "buy") == {
         "b": ("shown", "searchified")
     }
+
+
+def test_of_requests_made_at_one_time_the_smaller_id_takes_the_purchase() -> None:
+    """That of g is smaller, 2a… before 7b…, though f was clicked first."""
+    requests = read(show(1, "f"), show(1, "g", row=1))
+    clicks = read(act("click", 3, "1", request_id="f"), act("click", 4, "2", request_id="g"))
+    bought = act("buy", 9, "b", scenario="mall")
+    for request, verdict in ((F_A, ("lost", "other_latest")), (G_A, ("shown", "searchified"))):
+        story = story_of(SPEC, requests, clicks, bought, request=request)
+        assert verdicts(story, "buy") == {"b": verdict}
 
 
 def test_the_fourth_tier_settles_with_the_first_request_made() -> None:
