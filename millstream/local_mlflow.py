@@ -42,8 +42,12 @@ def _started(
         chosen = port or free_port()
         process = _spawn(folder, chosen)
         uri = f"http://{HOST}:{chosen}"
-        if _healthy(process, uri, patience_s):
-            return process, uri
+        try:
+            if _healthy(process, uri, patience_s):
+                return process, uri
+        except KeyboardInterrupt:
+            _end(process)
+            raise
         _end(process)
     raise UserError(
         f"{folder}: expected an MLflow server to answer at {HOST} within {patience_s:.0f} s, "

@@ -3,30 +3,30 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from millstream import shipped
 from schemas.errors import UserError
 
-DATASET = "kuairand"
 MODELS = ("mtfm", "dlrm_mlp")
 """The model of the demo and the plain one beside it."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """The demo's work folder."""
+    """The demo's work folder, and the spec that all in it is made by."""
 
     root: Path
-
-    @property
-    def spec(self) -> Path:
-        return shipped.spec_file(DATASET)
+    spec: Path
 
     @property
     def events(self) -> Path:
         return self.root / "events"
 
     @property
-    def replayed(self) -> Path:
+    def data(self) -> Path:
+        """Names what the folder is for."""
+        return self.root / "data"
+
+    @property
+    def written(self) -> Path:
         """Stands once the events are complete."""
         return self.root / "events.complete"
 
@@ -40,23 +40,34 @@ class Place:
 
     @property
     def mlflow(self) -> Path:
-        return self.root / "mlflow"
+        return mlflow_of(self.root)
 
     @property
     def logs(self) -> Path:
         return self.root / "logs"
 
+    @property
+    def plots(self) -> Path:
+        return self.root / "report"
+
     def learner_state(self, model: str) -> Path:
         """One learner's state."""
         return self.root / f"learner-{model}"
 
+    def claim(self, name: str) -> None:
+        """Make the folder that of the data set `name`. Raises UserError if it is another one's."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if not self.data.exists():
+            self.data.write_text(name)
+        found = self.data.read_text()
+        if found != name:
+            raise UserError(
+                f"{self.root}: expected an empty folder or one where the demo of {name} worked, "
+                f"received one where that of {found} did. Name another one with --work, or remove "
+                "it to begin anew."
+            )
 
-def shipped_data() -> Path:
-    """The data that ships with the repository. Raises UserError outside a checkout."""
-    folder = Path(shipped.__file__).resolve().parent.parent / "examples" / DATASET
-    if not folder.is_dir():
-        raise UserError(
-            f"{folder}: expected the example data, received no such folder. It ships with the "
-            "repository, not with the package: run the demo from a clone."
-        )
-    return folder
+
+def mlflow_of(root: Path) -> Path:
+    """Where the local MLflow of a work folder lives."""
+    return root / "mlflow"

@@ -1,16 +1,17 @@
-"""The demo from start to end: replay, run, watch, report."""
+"""The demo from start to end: events, pipeline and learners, watching, report."""
 
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
 from millstream import console
 from millstream.demo import processes
-from millstream.demo.place import MODELS, Place, shipped_data
-from millstream.demo.report import report
+from millstream.demo.data import Data, Versions
+from millstream.demo.place import MODELS, Place
 from millstream.local_mlflow import local_mlflow
 from schemas.spec import Spec, load
 from schemas.windows.names import MANIFEST
@@ -18,24 +19,20 @@ from schemas.windows.names import MANIFEST
 POLL_S = 2.0
 
 
-def run(root: Path) -> str:
+def run(root: Path, data: Data) -> str:
     """Run the demo in a folder, or go on where it stopped; the closing report as text."""
-    place = Place(root)
+    place = Place(root, data.spec)
     spec = load(place.spec)
-    _replay(place, spec)
+    place.claim(data.name)
+    if not place.written.exists():
+        data.write(place, spec)
+        place.written.touch()
     total = _windows_to_come(place, spec)
-    with local_mlflow(place.mlflow) as uri, processes.running(place, uri) as started:
-        _watch(started, place, total)
-    return report(place, spec)
-
-
-def _replay(place: Place, spec: Spec) -> None:
-    if place.replayed.exists():
-        return
-    from pipelines.replay import kuairand
-
-    kuairand.replay(shipped_data(), place.events, spec, overwrite=True)
-    place.replayed.touch()
+    with local_mlflow(place.mlflow) as uri:
+        with processes.running(place, uri) as started:
+            _watch(started, place, total)
+        versions = _challengers(uri, spec)
+    return data.report(place, versions)
 
 
 def _windows_to_come(place: Place, spec: Spec) -> int:
@@ -49,15 +46,16 @@ def _watch(started: processes.Processes, place: Place, total: int) -> None:
     """Bars for the pipeline and each learner until all processes are done."""
     with console.progress_of(("windows sealed", *(f"{m} learned" for m in MODELS)), total) as show:
         while not processes.all_done(started, place):
-            show(_done(place))
+            show(_done(place, total))
             time.sleep(POLL_S)
-        show(_done(place))
+        show(_done(place, total))
 
 
-def _done(place: Place) -> Mapping[str, int]:
+def _done(place: Place, total: int) -> Mapping[str, int]:
+    """How far each is; windows of nothing but revisions come on top of `total`."""
     sealed = sum(1 for _ in place.windows.glob(f"*/{MANIFEST}"))
-    learned = {f"{model} learned": _learned(place, model) for model in MODELS}
-    return {"windows sealed": sealed, **learned}
+    learned = {f"{model} learned": min(_learned(place, model), total) for model in MODELS}
+    return {"windows sealed": min(sealed, total), **learned}
 
 
 def _learned(place: Place, model: str) -> int:
@@ -65,3 +63,17 @@ def _learned(place: Place, model: str) -> int:
     journal = place.learner_state(model) / "metrics.jsonl"
     lines = journal.read_bytes().rpartition(b"\n")[0] if journal.exists() else b""
     return json.loads(lines.rpartition(b"\n")[2])["step"] + 1 if lines else 0
+
+
+def _challengers(uri: str, spec: Spec) -> Versions:
+    """The newest version of each model that MLflow has."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    from learner.registry import CHALLENGER
+
+    client, found = MlflowClient(uri), {}
+    for name in (f"{spec.name}-{model}" for model in MODELS):
+        with suppress(MlflowException):
+            found[name] = str(client.get_model_version_by_alias(name, CHALLENGER).version)
+    return found

@@ -23,7 +23,7 @@ def tiers(tables: StoreTables) -> Figure | None:
         values = columns.sums(rows, "window_start_ms", "tier", "labels", names)
         style.stack(one, columns, names, style.shares(values))
         one.set_title(f"{task}: {int(values.sum()):,} labels with feedback")
-        style.percent_axis(one, "share of labels")
+        style.percent_axis(one, f"share of labels per {columns.width}")
     style.legend_below(figure, axes[0])
     return figure
 
@@ -41,7 +41,7 @@ def unexposed(tables: StoreTables) -> Figure | None:
     figure, (above, below) = style.panels(f"Labels on samples{where} that were not shown", rows=2)
     style.stack(above, columns, tasks, values)
     above.set_title(f"number: {int(values.sum()):,} labels in all")
-    style.count_axis(above, "labels per column")
+    style.count_axis(above, columns, "labels")
     share = 100 * np.divide(values, whole, out=np.full_like(values, np.nan), where=whole > 0)
     for place, task in enumerate(tasks):
         below.stairs(
@@ -52,7 +52,7 @@ def unexposed(tables: StoreTables) -> Figure | None:
             color=style.colour(task, place),
         )
     style.time_axis(below, columns)
-    style.percent_axis(below, "share of the task's\ncredited labels", whole=False)
+    style.percent_axis(below, f"share of the task's\nlabels per {columns.width}", whole=False)
     below.set_ylim(bottom=0)
     below.set_title(_overall(tables.credits, tasks))
     style.legend_below(figure, above)

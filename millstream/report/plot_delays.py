@@ -9,21 +9,18 @@ from millstream.report import style
 from millstream.report.delays import SEALED
 from millstream.report.tables import StoreTables
 
-TICKS_MS = {
-    1: "1 ms",
-    10: "10 ms",
-    100: "100 ms",
-    1_000: "1 s",
-    10_000: "10 s",
-    60_000: "1 min",
-    600_000: "10 min",
-    3_600_000: "1 h",
-    21_600_000: "6 h",
-    style.DAY_MS: "1 d",
-    7 * style.DAY_MS: "7 d",
-    30 * style.DAY_MS: "30 d",
-    365 * style.DAY_MS: "1 y",
-}
+_HOUR_MS = 3_600_000
+COARSE_MS = (
+    *(1, 10, 100, 1_000, 10_000, 60_000, 600_000, _HOUR_MS, 6 * _HOUR_MS),
+    *(days * style.DAY_MS for days in (1, 7, 30, 365)),
+)
+FINE_MS = (
+    *(1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 30_000),
+    *(minutes * 60_000 for minutes in (1, 2, 5, 10, 20, 30)),
+    *(hours * _HOUR_MS for hours in (1, 2, 6, 12)),
+    *(days * style.DAY_MS for days in (1, 2, 7, 14, 30, 90, 365)),
+)
+MOST_TICKS = 9
 
 
 def delays(tables: StoreTables) -> Figure | None:
@@ -90,9 +87,10 @@ def _range(delays: pl.DataFrame, longest_horizon_ms: int) -> tuple[float, float]
 
 
 def _delay_axis(axes: Axes, first: float, last: float) -> None:
-    ticks = [tick for tick in TICKS_MS if first <= tick <= last]
+    fine, coarse = ([t for t in ticks if first <= t <= last] for ticks in (FINE_MS, COARSE_MS))
+    ticks = fine if len(fine) <= MOST_TICKS else coarse
     axes.set_xscale("log")
     axes.set_xlim(first, last)
-    axes.set_xticks(ticks, [TICKS_MS[tick] for tick in ticks])
+    axes.set_xticks(ticks, [style.span_text(tick) for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("event time - request time (log scale)")

@@ -23,7 +23,7 @@ def revisions(tables: StoreTables) -> Figure | None:
     values = columns.sums(rows, "carrier_ms", "cause", "revisions", names)
     style.stack(left, columns, names, values, style.CARRIER_TIME)
     left.set_title(f"{int(values.sum()):,} revisions")
-    style.count_axis(left, "revisions per column")
+    style.count_axis(left, columns, "revisions")
     _ages(right, tables, names)
     style.legend_below(figure, left)
     return figure

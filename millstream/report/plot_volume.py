@@ -29,7 +29,7 @@ def volume(tables: StoreTables) -> Figure | None:
         one.stairs(counts, columns.edges, fill=True, color=style.BLUE)
         one.set_title(f"{label}: {int(counts.sum()):,}")
         style.time_axis(one, columns, what)
-        style.count_axis(one, f"{label} per column")
+        style.count_axis(one, columns, label)
     return figure
 
 
@@ -65,9 +65,9 @@ def _mix(
     figure, (above, below) = style.panels(title, rows=2)
     style.stack(above, columns, names, values)
     above.set_title(f"number: {int(values.sum()):,} {value} in all")
-    style.count_axis(above, f"{value} per column")
+    style.count_axis(above, columns, value)
     style.stack(below, columns, names, style.shares(values))
     below.set_title("mix")
-    style.percent_axis(below, f"share of {value}")
+    style.percent_axis(below, f"share of {value} per {columns.width}")
     style.legend_below(figure, above)
     return figure

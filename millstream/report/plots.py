@@ -26,8 +26,9 @@ PLOTS = (
     Plot(
         "volume",
         "What the windows hold",
-        "How much there is in each stretch of time. A user record is one user's window. A gap is "
-        "time without requests; the last columns often hold only what was still on its way.",
+        "How much there is in each stretch of time, one window or several. A user record is one "
+        "user's window. A gap is time without requests; the last columns often hold only what was "
+        "still on its way.",
         "no window holds a request",
         plot_volume.volume,
     ),
@@ -54,10 +55,11 @@ PLOTS = (
         "delays",
         "How long feedback takes",
         "For each task, the share of its credited labels whose event came within a delay of their "
-        "request. The solid line takes in labels that became known after their window's cut, as "
-        "revisions; the dashed one stops at what the window itself showed, and the gap between "
-        "the two at the right is what only revisions brought. A line begins where what was known "
-        "at once leaves off; a dotted line is the task's horizon.",
+        "request; those that were withdrawn later count too. The solid line takes in labels that "
+        "became known after their window's cut, as revisions; the dashed one stops at what the "
+        "window itself showed, and the gap between the two at the right is what only revisions "
+        "brought. A line begins where what was known at once leaves off; a dotted line is the "
+        "task's horizon.",
         "no label has feedback",
         plot_delays.delays,
     ),

@@ -29,7 +29,7 @@ class Written:
 def write_report(
     store: WindowStore, out: Path, spec: Spec | None = None, watch: Watch = lambda windows: None
 ) -> Written:
-    """Write `report.html` and a PNG file a plot into `out`, in the place of an earlier report.
+    """Read the store, then `write_page`.
 
     The spec is asked for nothing but names and horizons. Raises StoreError where the store is
     empty or damaged, SpecError for the spec of another product, UserError where `out` cannot be
@@ -38,7 +38,15 @@ def write_report(
     if spec is not None:
         _check_spec(store, spec)
     _prepare(out)
-    tables = tabulate(store, spec, watch)
+    return write_page(tabulate(store, spec, watch), out)
+
+
+def write_page(tables: StoreTables, out: Path) -> Written:
+    """Write `report.html` and a PNG file a plot into `out`, in the place of an earlier report.
+
+    Raises UserError where `out` cannot be written to.
+    """
+    _prepare(out)
     drawn = _draw(tables)
     for file in (out / f"{plot.name}.png" for plot in PLOTS):
         file.unlink(missing_ok=True)

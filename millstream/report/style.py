@@ -15,7 +15,7 @@ from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, PercentFormatter
+from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
 
 Floats = npt.NDArray[np.float64]
 
@@ -180,7 +180,7 @@ def time_axis(axes: Axes, columns: Columns, what: str = REQUEST_TIME) -> None:
     formatter = dates.ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_formatter(formatter)
     axes.set_xlim(columns.edges[0], columns.edges[-1])
-    axes.set_xlabel(f"{what} (UTC), columns of {columns.width}", loc="left")
+    axes.set_xlabel(f"{what} (UTC)", loc="left")
 
 
 def percent_axis(axes: Axes, label: str, whole: bool = True) -> None:
@@ -190,11 +190,12 @@ def percent_axis(axes: Axes, label: str, whole: bool = True) -> None:
     axes.set_ylabel(label)
 
 
-def count_axis(axes: Axes, label: str) -> None:
-    """Counts on the left: 12 k, 3 M."""
+def count_axis(axes: Axes, columns: Columns, what: str) -> None:
+    """Whole counts in a column on the left: 12 k, 3 M."""
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.yaxis.set_major_formatter(EngFormatter(sep=" "))
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel(label)
+    axes.set_ylim(0, max(axes.get_ylim()[1], 1))
+    axes.set_ylabel(f"{what} per {columns.width}")
 
 
 def legend_below(figure: Figure, axes: Axes, columns: int = 6) -> None:
