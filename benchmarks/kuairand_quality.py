@@ -20,6 +20,8 @@ from learner.config import LearnerConfig, learner_config, model_settings
 from learner.feed import Feed
 from learner.metrics.grouped_auc import auc_by_group
 from learner.step import Step
+from millstream import shipped
+from millstream.demo.kuairand import NAME
 from millstream.demo.place import MODELS, Place
 from models import create
 from models.batch import UserBatch
@@ -49,7 +51,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="runs of each model (2)")
     parser.add_argument("--hold-back", type=int, default=0, help="last days to leave out (0)")
     options = parser.parse_args()
-    place = Place(options.work)
+    place = Place(options.work, shipped.spec_file(NAME))
     if not (place.windows / "_FINAL").exists():
         print(f"SKIPPED kuairand_quality: no finished demo in {place.root}: make demo first")
         return
