@@ -6,7 +6,10 @@ from pipelines.sources.raw import Range, RawRows
 
 
 class Stopped(Exception):
-    """The run was asked to end while a source waited for something; nothing was lost."""
+    """The run was asked to end while a source waited for something; nothing was lost.
+
+    Raise it with a text: Beam passes other errors on as a RuntimeError.
+    """
 
 
 class Source(Protocol):

@@ -62,6 +62,8 @@ def publish_to(broker: Broker, spec: Spec, events: Events, partitions: list[int]
                     producer.send(spec.streams[stream].topic, value, partition=partition)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_broker_that_dies_and_partitions_that_come_change_no_byte(tmp_path: Path) -> None:
     events = small_world(31, requests=200)
     early, late = halves(events, 60_000)
@@ -97,20 +99,39 @@ def test_a_broker_that_dies_and_partitions_that_come_change_no_byte(tmp_path: Pa
     assert "Traceback" not in told
 
 
+def asked_to_leave(process: subprocess.Popen[bytes], after_s: float) -> int:
+    """The exit code of a process that gets SIGTERM after a while."""
+    try:
+        time.sleep(after_s)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        return process.wait(PATIENCE_S)
+    finally:
+        process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_pipeline_whose_broker_is_away_leaves_when_asked(tmp_path: Path) -> None:
+    """While it plans an epoch, and while it reads one again that was planned before."""
     spec = spec_in(tmp_path, "away")
     with broker_in(tmp_path / "broker") as broker:
         prepared(broker, spec)
         publish(broker, spec, small_world(32, requests=100))
         process = subprocess.Popen(command(broker, "--follow"), cwd=tmp_path)
-        try:
-            wait_for_windows(tmp_path / "windows", 3)
-            broker.kill()
-            time.sleep(2)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(PATIENCE_S) == 0
-        finally:
-            process.kill()
+        wait_for_windows(tmp_path / "windows", 3)
+        broker.kill()
+        assert asked_to_leave(process, after_s=2) == 0
+        journal = tmp_path / "state" / "journal"
+        for commit in journal.glob("*.commit.json"):
+            commit.unlink()  # as if it had died in its first epoch
+        with (tmp_path / "log").open("w") as log:
+            again = subprocess.Popen(command(broker, "--follow"), cwd=tmp_path, stderr=log)
+            assert asked_to_leave(again, after_s=45) == 0
+    assert not list(journal.glob("*.commit.json"))
+    told = (tmp_path / "log").read_text()
+    assert "does not answer while reading" in told
+    assert "Traceback" not in told
 
 
 def run_killed(command: list[str], folder: Path, moment_s: float) -> bool:

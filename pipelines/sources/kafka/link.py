@@ -156,7 +156,7 @@ class Link:
             if left <= 0:
                 return
             time.sleep(min(left, 0.2))
-        raise Stopped
+        raise Stopped("asked to end while the cluster was waited for")
 
 
 @dataclass

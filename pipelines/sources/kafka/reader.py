@@ -124,7 +124,7 @@ class Reader:
     def _check(self, task: _Task, silent_s: float) -> None:
         stopped = self._link.stopped()
         if stopped and (task.budget is not None or silent_s > 1):
-            raise Stopped
+            raise Stopped("asked to end while messages were waited for")
         if silent_s > SILENCE_S and not task.is_done():
             raise KafkaTimeoutError(f"nothing came of {_names(task.open())} for {SILENCE_S:.0f} s")
 
