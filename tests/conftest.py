@@ -1,6 +1,6 @@
 """For all tests: an example may take its time on a busy machine."""
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("millstream", deadline=None)
+settings.register_profile("millstream", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("millstream")
