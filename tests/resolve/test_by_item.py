@@ -181,3 +181,17 @@ def settled_at(calls: list[int], window: int, time_ms: int) -> int:
 
 def _digest(row: Row) -> bytes:
     return digest(SPEC, Event("item", row, "", 0))
+
+
+def test_of_requests_of_one_time_the_smaller_id_has_the_users_own_query() -> None:
+    assert SPEC.target is not None
+    assert SPEC.target.searchify is not None
+    lamp = {"window_start_ms": 0, "user": 1, "item": hash_one("lamp")}
+    asked = [("b", "small"), ("a", "first"), ("c", "large")]
+    world = World(
+        shown=[lamp | {"id": one, "time_ms": 7, "query": query} for one, query in asked],
+        wanted=[lamp | {"id": "p", "time_ms": 8, "origin": ORIGIN_CODES["searchified_positive"]}],
+    )
+    step = ResolveByItemStep(SPEC, SPEC.target.searchify)
+    _, outputs = step.advance({}, told_between(world, -1, 0), cut_of(0))
+    assert found(outputs) == {(0, 1, "p"): ("first", "own", 1.0)}

@@ -81,13 +81,15 @@ class Catalogue:
 
     def _due(self, cut: int) -> tuple[pa.Table, Segments]:
         """What waits for cuts up to this one, and the rest."""
-        due, left = [self.fresh], self.arrived
+        due, later, left = [self.fresh], [self.fresh], self.arrived
         for at, table in self.arrived.tables.items():
             first_later = np.searchsorted(table["settle_ms"].to_numpy(), cut, side="right")
             if first_later:
                 due.append(table.slice(0, first_later))
-                left = left.without(at).with_rows(table.slice(first_later), _by_cut)
-        return pa.concat_tables(due).combine_chunks(), left
+                later.append(table.slice(first_later))
+                left = left.without(at)
+        waiting = left.with_rows(pa.concat_tables(later), _by_cut)
+        return pa.concat_tables(due).combine_chunks(), waiting
 
     def _remembered(self, due: pa.Table) -> tuple[Ints, Ints]:
         """Keys of what is known of the same items and times."""
