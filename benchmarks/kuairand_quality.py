@@ -29,6 +29,7 @@ from models.layout import Layout
 from models.optimisers import Optimisers
 from schemas.spec import Spec, load
 from schemas.windows import WindowStore
+from schemas.windows.names import FINAL_MARK
 
 DAY_MS = 86_400_000
 QUOTED_MS = 3 * DAY_MS
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--hold-back", type=int, default=0, help="last days to leave out (0)")
     options = parser.parse_args()
     place = Place(options.work, shipped.spec_file(NAME))
-    if not (place.windows / "_FINAL").exists():
+    if not (place.windows / FINAL_MARK).exists():
         print(f"SKIPPED kuairand_quality: no finished demo in {place.root}: make demo first")
         return
     spec = load(place.spec)

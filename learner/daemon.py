@@ -22,12 +22,10 @@ from models.layout import Layout
 from schemas.errors import StoreError, UserError
 from schemas.spec import Spec, load
 from schemas.windows.manifest import Manifest
+from schemas.windows.names import FINAL_MARK
 from schemas.windows.store import WindowStore
 
 log = logging.getLogger(__name__)
-
-FINAL = "_FINAL"
-"""In the windows' root: no window will be sealed any more."""
 
 
 def run(settings: LearnerSettings) -> Summary:
@@ -88,7 +86,7 @@ class Daemon:
     def _learn(self) -> None:
         try:
             while not self.stop.is_set():
-                final = (self.settings.windows / FINAL).exists()
+                final = (self.settings.windows / FINAL_MARK).exists()
                 self._consume_sealed()
                 if self.settings.mode == "once" or (final and self.settings.until_final):
                     break
