@@ -74,18 +74,29 @@ def _index(names: pa.StringArray, known: Sequence[str], what: str) -> Tensor:
 
 def action_index(hashes: npt.NDArray[np.int64], layout: Layout) -> Tensor:
     """Index of each hash in `layout.actions`, int64 [n]. Raises UserError for an unknown one."""
-    known = np.array(layout.action_ids, dtype=np.int64)
-    order = np.argsort(known)
-    place = np.searchsorted(known, hashes, sorter=order).clip(max=max(len(known) - 1, 0))
-    index = order[place] if len(known) else np.zeros(0, dtype=np.int64)
-    matches = known[index] == hashes if len(known) else np.zeros(len(hashes), dtype=np.bool_)
-    if not matches.all():
-        unknown = int(hashes[np.argmin(matches)])
+    index = _places(hashes, layout.action_ids)
+    if (index < 0).any():
+        unknown = int(hashes[np.argmin(index)])
         raise UserError(
             f"history or recent: expected actions of the spec's sequences.streams "
             f"({', '.join(layout.actions)}), received the hash {unknown}. {REMEDY}"
         )
     return ints(index)
+
+
+def logged_in(hashes: npt.NDArray[np.int64], layout: Layout) -> Tensor:
+    """Index of each hash in `layout.scenarios`, int64 [n]; -1 where it is none of them."""
+    return ints(_places(hashes, layout.scenario_ids))
+
+
+def _places(hashes: npt.NDArray[np.int64], known: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Where each hash stands among the known ones, -1 where nowhere."""
+    if not known:
+        return np.full(len(hashes), -1, dtype=np.int64)
+    names = np.array(known, dtype=np.int64)
+    order = np.argsort(names)
+    index = order[np.searchsorted(names, hashes, sorter=order).clip(max=len(names) - 1)]
+    return np.where(names[index] == hashes, index, -1)
 
 
 def ints(values: npt.NDArray[Any]) -> Tensor:
@@ -99,6 +110,7 @@ def _actions(packed: PackedSequence, layout: Layout) -> Actions:
         time_ms=ints(packed.time_ms),
         item=ints(packed.item),
         action=action_index(packed.action, layout),
+        scenario=logged_in(np.where(packed.scenario.valid, packed.scenario.values, 0), layout),
         features=_columns(layout.action, packed.features),
     )
 

@@ -6,7 +6,8 @@ A request is a mapping:
     scenario    string, one of the spec's
     time_ms     integer
     features    {name: value} of user, context and query
-    history     [{time_ms, item, action, …}], the carried item features beside
+    history     [{time_ms, item, action, scenario, …}], the carried item features beside;
+                scenario may be absent
     recent      the same; what is not before time_ms is not seen
     candidates  [{item, …}], features of item and cross beside
 
@@ -23,7 +24,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from learner.batches import action_index, ints, scenario_index
+from learner.batches import action_index, ints, logged_in, scenario_index
 from models.batch import Actions, Column, IdLists, Ids, Numbers, UserBatch
 from models.layout import FeatureField, Layout
 from schemas.hashing import hash_one
@@ -100,11 +101,13 @@ def _actions(requests: Sequence[Request], name: str, spec: Spec, layout: Layout)
     sequences = [request.get(name) or [] for request in requests]
     actions = [action for sequence in sequences for action in sequence]
     streams = np.array([_id(action["action"]) for action in actions], dtype=np.int64)
+    places = np.array([_id(action.get("scenario") or 0) for action in actions], dtype=np.int64)
     return Actions(
         offsets=_offsets([len(sequence) for sequence in sequences]),
         time_ms=torch.tensor([int(action["time_ms"]) for action in actions], dtype=torch.int64),
         item=_ids([action["item"] for action in actions]),
         action=action_index(streams, layout),
+        scenario=logged_in(places, layout),
         features=_columns(layout.action, actions, spec),
     )
 

@@ -58,6 +58,8 @@ class Actions:
     """int64 [A], hashes."""
     action: Tensor
     """int64 [A], index into `Layout.actions`."""
+    scenario: Tensor
+    """int64 [A], index into `Layout.scenarios`, -1 where the event named none that is known."""
     features: Mapping[str, Column]
     """The layout's `action` features."""
 

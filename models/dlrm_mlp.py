@@ -16,6 +16,7 @@ from models.base import RankingModel
 from models.batch import Actions, UserBatch
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.mlp import FullPrecisionLinear, mlp
+from models.layers.pooling import mean_of_first
 from models.layers.visibility import earlier_actions
 from models.layout import Layout
 from models.tables import HashedTable, Tables
@@ -107,15 +108,6 @@ class DlrmMlp(RankingModel):
         features: list[Tensor] = self.action(self.tables, actions.features)
         item = embedded_items(self.tables, actions.item)
         return torch.stack([self.stream(actions.action), item, *features]).sum(dim=0)
-
-
-def mean_of_first(x_AE: Tensor, first: Tensor, count: Tensor) -> Tensor:
-    """The mean of rows `first … first + count - 1` for each of n runs: [n, E]; 0 if none."""
-    ends = count.cumsum(0)
-    run = torch.repeat_interleave(torch.arange(count.numel(), device=count.device), count)
-    rows = torch.arange(run.numel(), device=count.device) + (first - ends + count)[run]
-    total = x_AE.new_zeros(count.numel(), x_AE.shape[1]).index_add(0, run, x_AE[rows])
-    return total / count.clamp(min=1)[:, None]
 
 
 def dot_products(z_NFE: Tensor) -> Tensor:

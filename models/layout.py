@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.hashing import hash_one
-from schemas.spec import Feature, Spec
+from schemas.spec import Feature, FeatureOwner, Spec
 
 
 @dataclass(frozen=True)
@@ -14,6 +14,7 @@ class FeatureField:
     name: str
     type: Literal["id", "ids", "number"]
     table: str
+    owner: FeatureOwner
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,15 @@ class Layout:
     """The order in which batches and models index scenarios, domains, tasks and features.
 
     `request` holds features of user, context and query; `candidate` those of item and cross;
-    `action` the item features that sequences carry.
+    `action` the item features that sequences carry. `task_actions` names for each task the
+    action that is its label's stream, None if sequences do not carry it.
     """
 
     scenarios: tuple[str, ...]
     domains: tuple[str, ...]
     tasks: tuple[str, ...]
     actions: tuple[str, ...]
+    task_actions: tuple[str | None, ...]
     request: tuple[FeatureField, ...]
     candidate: tuple[FeatureField, ...]
     action: tuple[FeatureField, ...]
@@ -40,6 +43,7 @@ class Layout:
             domains=tuple(spec.domains),
             tasks=tuple(spec.tasks),
             actions=spec.sequences.streams,
+            task_actions=tuple(_carried(task.stream, spec) for task in spec.tasks.values()),
             request=_fields(spec.owned_by("user", "context", "query")),
             candidate=_fields(spec.owned_by("item", "cross")),
             action=_fields(tuple(spec.features[name] for name in spec.sequences.features)),
@@ -50,6 +54,15 @@ class Layout:
         """The hashes of the action streams, in order."""
         return tuple(hash_one(name) for name in self.actions)
 
+    @property
+    def scenario_ids(self) -> tuple[int, ...]:
+        """The hashes of the scenarios, in order."""
+        return tuple(hash_one(name) for name in self.scenarios)
+
+
+def _carried(stream: str, spec: Spec) -> str | None:
+    return stream if stream in spec.sequences.streams else None
+
 
 def _fields(features: tuple[Feature, ...]) -> tuple[FeatureField, ...]:
-    return tuple(FeatureField(f.name, f.type, f.table) for f in features)
+    return tuple(FeatureField(f.name, f.type, f.table, f.owner) for f in features)

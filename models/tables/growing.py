@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -96,7 +97,7 @@ class GrowingTable(EmbeddingTable):
         self._changed[claimed.slots[claimed.slots != NONE]] = True
         return claimed.slots
 
-    def _admitted(self, ids: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def _admitted(self, ids: Ints) -> npt.NDArray[np.bool_]:
         """Which ids were seen often enough; those with a row are, and are not counted."""
         admitted = self.slots.known(ids) != NONE
         claimed = self._seen.claim(ids[~admitted])
@@ -116,7 +117,7 @@ class GrowingTable(EmbeddingTable):
         self.weight[rows] = values.to(self.weight.device)
         self.square_sum[rows] = 0
 
-    def _initial(self, ids: Ints) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def _initial(self, ids: Ints) -> npt.NDArray[np.float32]:
         """Uniform in ±√3·std: the first 24 bits of a hash of table, id and column; [n, dim]."""
         column = np.arange(1, self.dim + 1, dtype=np.uint64) * _GOLDEN
         with np.errstate(over="ignore"):

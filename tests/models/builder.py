@@ -14,13 +14,20 @@ LAYOUT = Layout(
     domains=("feed", "search"),
     tasks=("click", "buy"),
     actions=("click", "like"),
+    task_actions=("click", None),
     request=(
-        FeatureField("city", "id", "city"),
-        FeatureField("age", "number", ""),
-        FeatureField("items", "ids", "type"),
+        FeatureField("city", "id", "city", "user"),
+        FeatureField("age", "number", "", "user"),
+        FeatureField("items", "ids", "type", "query"),
     ),
-    candidate=(FeatureField("author", "id", "author"), FeatureField("price", "number", "")),
-    action=(FeatureField("author", "id", "author"), FeatureField("tags", "ids", "tags")),
+    candidate=(
+        FeatureField("author", "id", "author", "item"),
+        FeatureField("price", "number", "", "cross"),
+    ),
+    action=(
+        FeatureField("author", "id", "author", "item"),
+        FeatureField("tags", "ids", "tags", "item"),
+    ),
 )
 WINDOW_START_MS = 1_650_000_000_000
 
@@ -112,6 +119,7 @@ class BatchBuilder:
             time_ms=self._times(counts, ahead_ms),
             item=self.hashes(total),
             action=self.integers(len(self.layout.actions), total),
+            scenario=self.integers(len(self.layout.scenarios) + 1, total) - 1,
             features=self.columns(self.layout.action, total),
         )
 
@@ -184,6 +192,7 @@ def actions_of(actions: Actions, users: Sequence[int]) -> Actions:
         time_ms=actions.time_ms[rows],
         item=actions.item[rows],
         action=actions.action[rows],
+        scenario=actions.scenario[rows],
         features=rows_of(actions.features, rows),
     )
 

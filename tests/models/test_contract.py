@@ -118,6 +118,7 @@ def changed_actions(actions: Actions, keep: Tensor) -> Actions:
         actions,
         item=torch.where(keep, actions.item, actions.item + 1),
         action=torch.where(keep, actions.action, 1 - actions.action),
+        scenario=torch.where(keep, actions.scenario, (actions.scenario + 2) % 4 - 1),
         features=changed(actions.features, keep),
     )
 

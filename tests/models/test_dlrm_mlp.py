@@ -1,14 +1,8 @@
-"""The baseline's pooling and interactions, against numbers worked out by hand."""
+"""The baseline's interactions, against numbers worked out by hand."""
 
 import torch
 
-from models.dlrm_mlp import dot_products, mean_of_first
-
-
-def test_runs_are_pooled_to_their_mean_and_an_empty_run_to_zero() -> None:
-    x = torch.tensor([[1.0], [3.0], [8.0], [100.0]])
-    first, count = torch.tensor([0, 3, 1, 0]), torch.tensor([3, 0, 2, 1])
-    assert mean_of_first(x, first, count).flatten().tolist() == [4.0, 0.0, 5.5, 1.0]
+from models.dlrm_mlp import dot_products
 
 
 def test_every_pair_of_vectors_interacts_once() -> None:

@@ -14,6 +14,8 @@ from models.layers.group_norm import GroupLayerNorm
 from models.layers.grouped import GroupedLinear, GroupedMlp, Grouping
 from models.layers.mmoe import MmoeHeads
 from models.layers.padding import blocks_of, padding_of
+from models.layers.per_token import PerTokenFfn, PerTokenLinear
+from models.layers.pooling import mean_of_first, means_by_group
 from models.layers.visibility import earlier_actions
 from models.layout import FeatureField, Layout
 from models.tables import HashedTable, Tables
@@ -59,6 +61,7 @@ def test_actions_at_the_same_millisecond_are_not_earlier() -> None:
         torch.tensor([10, 20, 20, 5, 30]),
         recent.item,
         recent.action,
+        recent.scenario,
         recent.features,
     )
     user = torch.tensor([0, 0, 0, 0, 1, 2, 2, 2])
@@ -132,8 +135,11 @@ def test_a_missing_number_has_no_value_to_read() -> None:
 
 
 def test_missing_id_differs_from_every_id() -> None:
-    fields = (FeatureField("type", "id", "type"), FeatureField("items", "number", ""))
-    layout = Layout(("s",), ("d",), ("t",), ("a",), fields, (), ())
+    fields = (
+        FeatureField("type", "id", "type", "user"),
+        FeatureField("items", "number", "", "user"),
+    )
+    layout = Layout(("s",), ("d",), ("t",), ("a",), ("a",), fields, (), ())
     embedder = FeatureEmbedder(fields, dim=4)
     tables = Tables(layout, lambda: HashedTable(rows=8, dim=4, std=1.0))
     columns = {
@@ -163,3 +169,39 @@ def test_mmoe_mixes_experts_by_the_gate_of_scenario_and_task(scenario: int) -> N
     towers = [(1.0, 2.0), (3.0, 4.0)][scenario]
     expected = [m * w + 0.5 for m, w in zip(mixed, towers, strict=True)]
     torch.testing.assert_close(logits, torch.stack(expected)[None])
+
+
+def test_runs_are_pooled_to_their_mean_and_an_empty_run_to_zero() -> None:
+    x = torch.tensor([[1.0], [3.0], [8.0], [100.0]])
+    first, count = torch.tensor([0, 3, 1, 0]), torch.tensor([3, 0, 2, 1])
+    assert mean_of_first(x, first, count).flatten().tolist() == [4.0, 0.0, 5.5, 1.0]
+
+
+def test_means_by_group_leave_out_rows_of_no_group() -> None:
+    x = torch.tensor([[1.0], [2.0], [6.0], [9.0]])
+    first, count = torch.tensor([0, 1, 2, 3]), torch.tensor([3, 2, 0, 1])
+    group = torch.tensor([1, 0, 1, -1])
+    by_group = means_by_group(x, group, 2, first, count)
+    # Run 0 holds 1, 2, 6 of groups 1, 0, 1; run 1 holds 2, 6; runs 2 and 3 none.
+    assert by_group.squeeze(2).tolist() == [[2.0, 3.5], [2.0, 6.0], [0.0, 0.0], [0.0, 0.0]]
+
+
+def test_per_token_layers_by_hand() -> None:
+    linear = PerTokenLinear(tokens=2, inner=2, outer=1)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[[1.0], [2.0]], [[-1.0], [0.5]]]))
+        assert linear.bias is not None
+        linear.bias.copy_(torch.tensor([[[0.5]], [[1.0]]]))
+    x = torch.tensor([[[1.0, 1.0], [2.0, 4.0]]])
+    assert linear(x).flatten().tolist() == [3.5, 1.0]  # 1 + 2 + 0.5; -2 + 2 + 1
+
+
+def test_per_token_feed_forward_equals_one_network_a_token() -> None:
+    ffn = PerTokenFfn(tokens=3, inner=4, hidden=5, outer=2)
+    x = torch.randn(7, 3, 4)
+    for token in range(3):
+        alone = torch.nn.functional.silu(
+            x[:, token] @ ffn.first.weight[token] + ffn.first.bias[token]
+        )
+        alone = alone @ ffn.second.weight[token] + ffn.second.bias[token]
+        torch.testing.assert_close(ffn(x)[:, token], alone)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from pipelines.arrays import Ints
+from pipelines.arrays import Bools, Ints
 from pipelines.steps.order import order_by
 from pipelines.steps.ragged import mix
 from pipelines.steps.segments import Merge, Segments, places
@@ -99,7 +99,7 @@ class Requests:
         return pa.table({"word": self.word[first], "time_ms": start_ms[first], "query": query})
 
 
-def _first_of_each(*keys: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _first_of_each(*keys: Ints) -> Bools:
     """Which rows differ from the one before, in some of the keys."""
     first = np.zeros(len(keys[0]), np.bool_)
     first[:1] = True

@@ -1,0 +1,42 @@
+"""Layers with weights of their own for each token place, as one batched matrix product.
+
+n rows, T token places, I inner width, O outer width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.layers.grouped import uniform
+
+
+class PerTokenLinear(nn.Module):
+    """y_t = W_t x_t + b_t for the token at place t: [n, T, I] → [n, T, O].
+
+    Source: the per-token FFN of RankMixer (MDL 3.1.2), the token-specific projections of HHSFT
+    (UniScale 3.4.1, equation 1; there without b).
+    """
+
+    def __init__(self, tokens: int, inner: int, outer: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(uniform(inner, tokens, inner, outer))
+        self.bias = nn.Parameter(uniform(inner, tokens, 1, outer)) if bias else None
+
+    def forward(self, x_nTI: Tensor) -> Tensor:
+        x_TnI = x_nTI.transpose(0, 1)
+        if self.bias is None:
+            return torch.bmm(x_TnI, self.weight).transpose(0, 1)
+        return torch.baddbmm(self.bias, x_TnI, self.weight).transpose(0, 1)
+
+
+class PerTokenFfn(nn.Module):
+    """FFN_t(x_t) = W2_t SiLU(W1_t x_t + b1_t) + b2_t: [n, T, I] → [n, T, O]."""
+
+    def __init__(self, tokens: int, inner: int, hidden: int, outer: int) -> None:
+        super().__init__()
+        self.first = PerTokenLinear(tokens, inner, hidden)
+        self.second = PerTokenLinear(tokens, hidden, outer)
+
+    def forward(self, x_nTI: Tensor) -> Tensor:
+        y: Tensor = self.second(functional.silu(self.first(x_nTI)))
+        return y
