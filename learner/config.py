@@ -49,6 +49,7 @@ def learner_config(spec: Spec, model: str, file: str) -> LearnerConfig:
         optimiser=_optimiser(own, _optimiser(common, OptimiserConfig())),
         max_bad_batches=table.count("max_bad_batches", 10),
     )
+    table.seen.add("gate")  # checked by learner.gate: it decides aliases, not weights
     table.finish()
     return config
 

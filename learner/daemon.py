@@ -8,8 +8,10 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from learner import state
+from learner.champion_watch import ChampionWatch
 from learner.config import learner_config
 from learner.feed import Feed
+from learner.gate import gate_config
 from learner.lock import locked
 from learner.loop import Loop, StateFolder
 from learner.outbox import Outbox
@@ -59,9 +61,19 @@ class Daemon:
             self.registered_model,
         )
         self.store = WindowStore(settings.windows)
-        feed = Feed(self.store, spec, Layout.of(spec), config.batch_users)
+        layout = Layout.of(spec)
+        self.watch = ChampionWatch(
+            self.client, self.registered_model, layout, self.trainer.device, settings.champion_s
+        )
         self.loop = Loop(
-            settings, self.trainer, feed, self.folder, self.outbox.wake, self.stop.is_set
+            settings,
+            self.trainer,
+            Feed(self.store, spec, layout, config.batch_users),
+            self.folder,
+            self.outbox.wake,
+            self.stop.is_set,
+            lambda: self.watch.current,
+            gate_config(spec, str(settings.spec)),
         )
 
     def run(self) -> Summary:
@@ -69,9 +81,11 @@ class Daemon:
         self._resume()
         begun = self.trainer.progress.step
         self.outbox.start()
+        self.watch.start()
         try:
             self._learn()
         finally:
+            self.watch.close()
             unsent = self.outbox.close(self.settings.mlflow_patience_s)
             if unsent:
                 log.warning("%d entries or versions wait for MLflow until the next start", unsent)

@@ -1,24 +1,29 @@
 """The learner's loop over one window: score, then train, with checkpoints and versions between."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from learner import state
 from learner.checkpoint import Checkpoints
 from learner.feed import Feed
+from learner.gate import GateConfig, decide
 from learner.journal import Entry, Journal
-from learner.metrics import named
+from learner.metrics import ALL, named
 from learner.metrics.scorecard import Scorecard
+from learner.metrics.scored import Floats
 from learner.plot import BASELINE
 from learner.progress import Progress, WindowRef
+from learner.promotion import CHAMPION
 from learner.registry import stage
 from learner.scoring import Verdict
 from learner.settings import LearnerSettings
+from learner.shadow import Champion
 from learner.trainer import Trainer
 from models.batch import UserBatch
 from schemas.errors import StoreError
+from schemas.labels import ORIGINS
 from schemas.windows.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -50,6 +55,8 @@ class Loop:
         feed: the windows as batches.
         folder: where state goes.
         reported: called when there is something new for MLflow.
+        champion: whom to score in shadow.
+        gate: what decides about `challenger`.
         stopping: whether to stop after the batch at hand.
     """
 
@@ -61,6 +68,8 @@ class Loop:
         folder: StateFolder,
         reported: Callable[[], None],
         stopping: Callable[[], bool],
+        champion: Callable[[], Champion | None],
+        gate: GateConfig,
     ) -> None:
         self._settings = settings
         self._spec_text = settings.spec.read_text(encoding="utf-8")
@@ -69,6 +78,8 @@ class Loop:
         self._folder = folder
         self._reported = reported
         self._stopping = stopping
+        self._champion = champion
+        self._gate = gate
         self._saved: Progress | None = None
         self._batches_since_checkpoint = 0
         self.samples = 0
@@ -92,7 +103,10 @@ class Loop:
     def register(self) -> None:
         """Stage a version, if a window was learned since the last one, and checkpoint."""
         if self._trainer.progress.since_version:
-            stage(self._folder.versions, self._trainer, self._spec_text)
+            verdict, layout = self._trainer.since_version, self._trainer.layout
+            decision = decide(verdict, layout, self._gate)
+            log.info("gate %s: %s", decision.tags["gate"], decision.reason)
+            stage(self._folder.versions, self._trainer, self._spec_text, decision)
             self._trainer.begin_version()
             self._reported()
         self.checkpoint()
@@ -101,7 +115,8 @@ class Loop:
         if self._trainer.progress.current is not None:
             return True
         with self._feed.batches(manifest) as batches:
-            verdict = self._trainer.score(self._until_stopped(batch for _, batch in batches))
+            scored = self._until_stopped(batch for _, batch in batches)
+            verdict = self._trainer.score(scored, self._champion())
         if self._stopping():
             return False
         self._trainer.begin(manifest, verdict)
@@ -154,11 +169,36 @@ class Loop:
 def scores(verdict: Verdict, trainer: Trainer) -> dict[str, float]:
     """The metrics of a scored window, the baseline's under its own name."""
 
-    def of(card: Scorecard) -> dict[str, float]:
-        return named(card.results(), trainer.layout.tasks, trainer.layout.scenarios)
+    layout = trainer.layout
 
-    baseline = {f"{BASELINE}/{name}": value for name, value in of(verdict.baseline).items()}
-    return of(verdict.model) | baseline | {"window/unscored": float(verdict.unscored)}
+    def of(results: Mapping[str, Floats], prefix: str = "") -> dict[str, float]:
+        values = named(results, layout.tasks, layout.scenarios)
+        return {f"{prefix}{name}": value for name, value in values.items()}
+
+    shadow = verdict.shadow
+    return (
+        of(verdict.model.results())
+        | _apart(verdict.by_domain, layout.tasks, "domain", layout.domains)
+        | _apart(verdict.by_origin, layout.tasks, "origin", ORIGINS)
+        | of(_without_intervals(verdict.baseline.results()), f"{BASELINE}/")
+        | (of(shadow.results(), f"{CHAMPION}/") if shadow else {})
+        | {"window/unscored": float(verdict.unscored)}
+    )
+
+
+def _without_intervals(results: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: values for name, values in results.items() if not name.endswith("_ci95")}
+
+
+def _apart(
+    card: Scorecard, tasks: Sequence[str], what: str, columns: Sequence[str]
+) -> dict[str, float]:
+    """`<task>/<what>.<column>/<metric>`; nothing where all samples are in one column."""
+    results = card.results()
+    if (results["samples"][:, :-1].sum(axis=0) > 0).sum() < 2:
+        return {}
+    values = named(results, tasks, [f"{what}.{column}" for column in columns])
+    return {name: value for name, value in values.items() if f"/{ALL}/" not in name}
 
 
 def losses(progress: Progress) -> dict[str, float]:

@@ -19,6 +19,8 @@ from mlflow.models import ModelSignature
 from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Array, ColSpec, DataType, Schema, TensorSpec
 
+from learner.gate import Decision
+from learner.promotion import CHALLENGER
 from learner.pyfunc_columns import JSON_COLUMNS
 from learner.requests import example_request
 from learner.scorer import save_scorer
@@ -26,7 +28,6 @@ from learner.trainer import Trainer
 from schemas.durable import flush, write_json
 from schemas.spec import Spec, load
 
-CHALLENGER = "challenger"
 REQUIREMENTS = ("torch", "safetensors", "numpy", "pandas", "pyarrow", "polars", "polars-hash")
 PACKAGES = ("schemas", "models", "learner")
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,7 +50,7 @@ class Staged:
         shutil.rmtree(self.folder)
 
 
-def stage(root: Path, trainer: Trainer, spec_text: str) -> Staged:
+def stage(root: Path, trainer: Trainer, spec_text: str, decision: Decision) -> Staged:
     """Write the trainer's state as a version to be; the same lineage is staged once."""
     progress = trainer.progress
     staged = Staged(root / f"{progress.step:08d}-{progress.lineage[:16]}")
@@ -60,7 +61,7 @@ def stage(root: Path, trainer: Trainer, spec_text: str) -> Staged:
     (part / "model").mkdir(parents=True)
     with trainer.optimisers.average.in_place():
         save_scorer(part / "model", trainer.model, trainer.identity.to_json(), spec_text)
-    write_json(part / "tags.json", version_tags(trainer))
+    write_json(part / "tags.json", version_tags(trainer) | decision.tags)
     part.rename(staged.folder)
     flush(root)
     return staged
@@ -96,13 +97,16 @@ def code_version() -> str:
 
 
 def register(client: MlflowClient, staged: Staged, name: str, run_id: str) -> str:
-    """Register a staged version unless its lineage is there already; make it the challenger.
+    """Register a staged version unless its lineage is there already.
+
+    It becomes the challenger if the gate let it pass.
 
     Returns the version's number. Raises MlflowException if the server does not answer.
     """
     tags = staged.tags
     number = find(client, name, tags["lineage_id"]) or _create(client, staged, name, run_id, tags)
-    client.set_registered_model_alias(name, CHALLENGER, number)
+    if tags["gate"] == "passed":
+        client.set_registered_model_alias(name, CHALLENGER, number)
     return number
 
 

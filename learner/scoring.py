@@ -4,45 +4,63 @@ Shape legend: N samples, K tasks.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
 
 from learner.baselines import ItemCtr
 from learner.metrics import Scorecard, Scored, joined
-from learner.metrics.scored import Floats
+from learner.metrics.scored import Floats, Ints
+from learner.shadow import Champion, Shadow
 from models.batch import UserBatch
 from models.layout import Layout
+from schemas.labels import ORIGINS
 
 FOLD_SAMPLES = 200_000
 """Predictions are kept until there are so many, then folded into the sketches."""
 
+Predict = Callable[[UserBatch], Tensor]
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the scoring of a window found."""
+    """What the scoring of a window found. Columns are scenarios unless a name says otherwise."""
 
     model: Scorecard
+    by_domain: Scorecard
+    by_origin: Scorecard
     baseline: Scorecard
     items: ItemCtr
     """The window's own counts, to be added to the baseline's."""
     unscored: int = 0
     """Predictions that were no number; they count in no metric."""
+    shadow: Shadow | None = None
+    """The champion on the same samples, if there is one."""
 
     @classmethod
     def empty(cls, layout: Layout) -> "Verdict":
         """Of no samples."""
-        blank = Scorecard.empty(len(layout.tasks), len(layout.scenarios))
-        return cls(blank, blank, ItemCtr.empty(len(layout.tasks)))
+        tasks = len(layout.tasks)
+        blank = Scorecard.empty(tasks, len(layout.scenarios))
+        return cls(
+            blank,
+            Scorecard.empty(tasks, len(layout.domains)),
+            Scorecard.empty(tasks, len(ORIGINS)),
+            blank,
+            ItemCtr.empty(tasks),
+        )
 
     def merge(self, other: "Verdict") -> "Verdict":
-        """Of both sets of samples together."""
+        """Of both sets of samples together; a shadow is that of the last champion alone."""
         return Verdict(
             self.model.merge(other.model),
+            self.by_domain.merge(other.by_domain),
+            self.by_origin.merge(other.by_origin),
             self.baseline.merge(other.baseline),
             self.items.merge(other.items),
             self.unscored + other.unscored,
+            other.shadow if self.shadow is None else self.shadow.merge(other.shadow),
         )
 
 
@@ -50,20 +68,31 @@ class Verdict:
 class _Predicted:
     batch: UserBatch
     logits: Floats
+    champion: Floats
+    """Of no rows if there is no champion."""
 
 
 def judge(
     batches: Iterable[UserBatch],
-    predict: Callable[[UserBatch], Tensor],
+    predict: Predict,
     baseline: ItemCtr,
     layout: Layout,
+    champion: Champion | None = None,
 ) -> Verdict:
-    """Score a window's batches with a model and with the item baseline, as both stand now."""
-    predicted = (_Predicted(batch, _numpy(predict(batch))) for batch in batches)
+    """Score a window's batches with a model, the item baseline and the champion, as they stand."""
+    predicted = (_predicted(batch, predict, champion) for batch in batches)
     verdict = Verdict.empty(layout)
     for part in _folds(predicted):
-        verdict = verdict.merge(_fold(part, baseline, layout))
+        found = _fold(part, baseline, layout)
+        if champion is not None:
+            found = replace(found, shadow=_shadow(part, champion, layout))
+        verdict = verdict.merge(found)
     return verdict
+
+
+def _predicted(batch: UserBatch, predict: Predict, champion: Champion | None) -> _Predicted:
+    logits = _numpy(predict(batch))
+    return _Predicted(batch, logits, _numpy(champion.predict(batch)) if champion else logits[:0])
 
 
 def _folds(predicted: Iterator[_Predicted]) -> Iterator[list[_Predicted]]:
@@ -78,33 +107,56 @@ def _folds(predicted: Iterator[_Predicted]) -> Iterator[list[_Predicted]]:
 
 
 def _fold(part: list[_Predicted], baseline: ItemCtr, layout: Layout) -> Verdict:
-    item = np.concatenate([one.batch.item.cpu().numpy() for one in part])
     model = joined([_scored(one.batch, one.logits) for one in part])
     blind = joined([_scored(one.batch, baseline.logits(_item(one.batch))) for one in part])
     finite = np.isfinite(np.concatenate([one.logits for one in part]))
-    size = len(layout.tasks), len(layout.scenarios)
+    domain = np.concatenate([_of_sample(one.batch, one.batch.domain) for one in part])
+    origin = np.concatenate([one.batch.origin.cpu().numpy() for one in part])
+    tasks, scenarios = len(layout.tasks), len(layout.scenarios)
     return Verdict(
-        model=Scorecard.of(model, *size),
-        baseline=Scorecard.of(blind, *size),
-        items=ItemCtr.of(item, blind.positive, blind.present),
+        model=Scorecard.of(model, tasks, scenarios),
+        by_domain=Scorecard.of(replace(model, column=domain), tasks, len(layout.domains)),
+        by_origin=Scorecard.of(replace(model, column=origin), tasks, len(ORIGINS)),
+        baseline=Scorecard.of(blind, tasks, scenarios),
+        items=ItemCtr.of(
+            np.concatenate([_item(one.batch) for one in part]), blind.positive, blind.present
+        ),
         unscored=int((blind.present & ~finite).sum()),
     )
 
 
+def _shadow(part: list[_Predicted], champion: Champion, layout: Layout) -> Shadow:
+    """Both scorers on the cells that both have scored."""
+    model = joined([_scored(one.batch, one.logits) for one in part])
+    other = joined([_scored(one.batch, one.champion) for one in part])
+    both = model.present & other.present
+    size = len(layout.tasks), len(layout.scenarios)
+    return Shadow(
+        champion.version,
+        champion=Scorecard.of(replace(other, present=both), *size),
+        model=Scorecard.of(replace(model, present=both), *size),
+    )
+
+
 def _scored(batch: UserBatch, logits_NK: Floats) -> Scored:
-    request_N = batch.sample_request
     return Scored(
         logits=logits_NK,
         positive=batch.labels.cpu().numpy() > 0,
         present=batch.label_present.cpu().numpy() & np.isfinite(logits_NK),
-        scenario=batch.scenario[request_N].cpu().numpy(),
-        request=request_N.cpu().numpy(),
-        user=batch.request_user[request_N].cpu().numpy(),
+        column=_of_sample(batch, batch.scenario),
+        request=batch.sample_request.cpu().numpy(),
+        user=_of_sample(batch, batch.request_user),
+        user_hash=batch.user.cpu().numpy(),
     )
 
 
-def _item(batch: UserBatch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
-    items: np.ndarray[tuple[int], np.dtype[np.int64]] = batch.item.cpu().numpy()
+def _of_sample(batch: UserBatch, of_request: Tensor) -> Ints:
+    values: Ints = of_request[batch.sample_request].cpu().numpy()
+    return values
+
+
+def _item(batch: UserBatch) -> Ints:
+    items: Ints = batch.item.cpu().numpy()
     return items
 
 

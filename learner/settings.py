@@ -33,6 +33,8 @@ class LearnerSettings:
     """Default: the spec's name."""
     registered_model: str | None = None
     """Default: `<spec's name>-<model>`."""
+    champion_s: float = 5.0
+    """Seconds between two looks at who is champion."""
     mlflow_patience_s: float = 60.0
     """How long the end waits for MLflow; what is left is sent by the next start."""
 

@@ -3,41 +3,33 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from learner.baselines import ItemCtr
 from learner.checkpoint import Snapshot
-from learner.metrics import Scorecard
+from learner.kept_verdict import parts_of, verdict_of
 from learner.progress import Progress
-from learner.scoring import Verdict
 from learner.trainer import Identity, Trainer
 from learner.tree import flatten, unflatten
 from schemas.errors import UserError
-
-Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def snapshot(trainer: Trainer, journal_bytes: int) -> Snapshot:
     """Everything that continuing exactly needs."""
     model, model_form = flatten(trainer.model.state_dict())
     optimisers, optimisers_form = flatten(trainer.optimisers.state_dict())
-    verdict = trainer.since_version
+    verdict, verdict_rest = parts_of(trainer.since_version)
     return Snapshot(
         parts={
             "model": model,
             "optimisers": optimisers,
             "random": _random_state(trainer.device),
-            "metrics": _sparse(verdict.model.arrays()),
-            "baseline_metrics": _sparse(verdict.baseline.arrays()),
-            "baseline_items": _tensors(verdict.items.arrays()),
+            **verdict,
         },
         state={
             "identity": trainer.identity.to_json(),
             "progress": trainer.progress.to_json(),
-            "unscored": verdict.unscored,
+            "verdict": verdict_rest,
             "journal_bytes": journal_bytes,
             "forms": {"model": model_form, "optimisers": optimisers_form},
         },
@@ -53,12 +45,7 @@ def restore(trainer: Trainer, saved: Snapshot) -> int:
     forms = saved.state["forms"]
     trainer.model.load_state_dict(unflatten(saved.parts["model"], forms["model"]))
     trainer.optimisers.load_state_dict(unflatten(saved.parts["optimisers"], forms["optimisers"]))
-    trainer.since_version = Verdict(
-        model=Scorecard.from_arrays(_dense(saved.parts["metrics"])),
-        baseline=Scorecard.from_arrays(_dense(saved.parts["baseline_metrics"])),
-        items=ItemCtr.from_arrays(_arrays(saved.parts["baseline_items"])),
-        unscored=saved.state["unscored"],
-    )
+    trainer.since_version = verdict_of(saved.parts, saved.state["verdict"])
     trainer.progress = Progress.from_json(saved.state["progress"])
     _restore_random(saved.parts["random"], trainer.device)
     return int(saved.state["journal_bytes"])
@@ -85,33 +72,3 @@ def _restore_random(state: Mapping[str, Tensor], device: torch.device) -> None:
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
-
-
-def _sparse(arrays: Arrays) -> dict[str, Tensor]:
-    """Histograms are mostly zeros: the places and values of what is not, and the shape."""
-    stored = {}
-    for name, array in arrays.items():
-        flat = array.ravel()
-        places = np.flatnonzero(flat)
-        stored[f"{name}/places"] = torch.from_numpy(places)
-        stored[f"{name}/values"] = torch.from_numpy(flat[places])
-        stored[f"{name}/shape"] = torch.tensor(array.shape, dtype=torch.int64)
-    return stored
-
-
-def _dense(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
-    arrays = {}
-    for name in {key.rpartition("/")[0] for key in tensors}:
-        values = tensors[f"{name}/values"].numpy()
-        array = np.zeros(tensors[f"{name}/shape"].tolist(), dtype=values.dtype)
-        array.ravel()[tensors[f"{name}/places"].numpy()] = values
-        arrays[name] = array
-    return arrays
-
-
-def _tensors(arrays: Arrays) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
-    return {name: tensor.numpy() for name, tensor in tensors.items()}

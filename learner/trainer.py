@@ -14,6 +14,7 @@ from learner.lineage import initial_lineage
 from learner.metrics import ALL
 from learner.progress import Progress, Training
 from learner.scoring import Verdict, judge
+from learner.shadow import Champion
 from learner.step import Step
 from models import create
 from models.batch import UserBatch
@@ -79,9 +80,9 @@ class Trainer:
         """The item baseline as it stands: counted over all windows scored so far."""
         return self.since_version.items
 
-    def score(self, batches: Iterable[UserBatch]) -> Verdict:
+    def score(self, batches: Iterable[UserBatch], champion: Champion | None = None) -> Verdict:
         """Score a window's samples with the weights as they are; changes nothing."""
-        return judge(batches, self.predict, self.items, self.layout)
+        return judge(batches, self.predict, self.items, self.layout, champion)
 
     def predict(self, batch: UserBatch) -> Tensor:
         """Logits [N, K]."""

@@ -63,6 +63,18 @@ class Actions:
     features: Mapping[str, Column]
     """The layout's `action` features."""
 
+    def where(self, keep: Tensor) -> "Actions":
+        """The actions for which `keep` bool [A] holds."""
+        kept_before = torch.cat((keep.new_zeros(1, dtype=torch.int64), keep.cumsum(0)))
+        return Actions(
+            offsets=kept_before[self.offsets],
+            time_ms=self.time_ms[keep],
+            item=self.item[keep],
+            action=self.action[keep],
+            scenario=self.scenario[keep],
+            features={name: _kept(column, keep) for name, column in self.features.items()},
+        )
+
 
 @dataclass(frozen=True)
 class UserBatch:
@@ -130,6 +142,14 @@ class UserBatch:
     def to(self, device: torch.device) -> "UserBatch":
         """The same batch on another device."""
         return _moved(self, device)
+
+
+def _kept(column: Column, keep: Tensor) -> Column:
+    if not isinstance(column, IdLists):
+        return type(column)(column.values[keep], column.present[keep])
+    counts = column.offsets.diff()
+    offsets = torch.cat((column.offsets[:1], counts[keep].cumsum(0)))
+    return IdLists(column.values[torch.repeat_interleave(keep, counts)], offsets)
 
 
 def row_of(offsets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Mergeable prequential metrics, per task and scenario."""
+"""Mergeable prequential metrics, per task and column: a scenario, a domain or an origin."""
 
 from learner.metrics.scorecard import ALL, Scorecard, named
 from learner.metrics.scored import Scored, joined

@@ -17,9 +17,9 @@ class Calibration(Sketch):
     observed: Ints
 
     @classmethod
-    def of(cls, scored: Scored, tasks: int, scenarios: int) -> Self:
+    def of(cls, scored: Scored, tasks: int, columns: int) -> Self:
         """The sums of some samples."""
-        rows = [_row(scored.task(task), scenarios) for task in range(tasks)]
+        rows = [_row(scored.task(task), columns) for task in range(tasks)]
         return cls(*(np.stack(column) for column in zip(*rows, strict=True)))
 
     def result(self) -> Floats:
@@ -27,9 +27,9 @@ class Calibration(Sketch):
         return ratio(with_total(self.expected), with_total(self.observed))
 
 
-def _row(task: TaskScored, scenarios: int) -> tuple[Floats, Ints]:
+def _row(task: TaskScored, columns: int) -> tuple[Floats, Ints]:
     probability = np.exp(-np.logaddexp(0.0, -task.logit))
     return (
-        np.bincount(task.scenario, probability, minlength=scenarios).astype(np.float64),
-        np.bincount(task.scenario[task.positive], minlength=scenarios).astype(np.int64),
+        np.bincount(task.column, probability, minlength=columns).astype(np.float64),
+        np.bincount(task.column[task.positive], minlength=columns).astype(np.int64),
     )

@@ -23,15 +23,15 @@ class NormalisedEntropy(Sketch):
     positives: Ints
 
     @classmethod
-    def of(cls, scored: Scored, tasks: int, scenarios: int) -> Self:
+    def of(cls, scored: Scored, tasks: int, columns: int) -> Self:
         """The sums of some samples."""
-        rows = [_row(scored.task(task), scenarios) for task in range(tasks)]
+        rows = [_row(scored.task(task), columns) for task in range(tasks)]
         return cls(*(np.stack(column) for column in zip(*rows, strict=True)))
 
     def result(self) -> Floats:
         """NE [K, S + 1]; NaN where a class is empty."""
         log_loss, samples, positives = map(with_total, self.arrays().values())
-        entropy = _base_entropy(positives, samples)
+        entropy = base_entropy(positives, samples)
         return ratio(ratio(log_loss, samples), np.nan_to_num(entropy))
 
     def samples_by_cell(self) -> Floats:
@@ -39,16 +39,17 @@ class NormalisedEntropy(Sketch):
         return with_total(self.samples).astype(np.float64)
 
 
-def _row(task: TaskScored, scenarios: int) -> tuple[Floats, Ints, Ints]:
+def _row(task: TaskScored, columns: int) -> tuple[Floats, Ints, Ints]:
     loss = np.logaddexp(0.0, np.where(task.positive, -task.logit, task.logit))
     return (
-        np.bincount(task.scenario, loss, minlength=scenarios).astype(np.float64),
-        np.bincount(task.scenario, minlength=scenarios).astype(np.int64),
-        np.bincount(task.scenario[task.positive], minlength=scenarios).astype(np.int64),
+        np.bincount(task.column, loss, minlength=columns).astype(np.float64),
+        np.bincount(task.column, minlength=columns).astype(np.int64),
+        np.bincount(task.column[task.positive], minlength=columns).astype(np.int64),
     )
 
 
-def _base_entropy(positives: Floats, samples: Floats) -> Floats:
+def base_entropy(positives: Floats, samples: Floats) -> Floats:
+    """Entropy in nats of the share of positives; NaN where a class is empty."""
     rate = ratio(positives, samples)
     inside = np.where((rate > 0) & (rate < 1), rate, np.nan)
     entropy: Floats = -(inside * np.log(inside) + (1 - inside) * np.log1p(-inside))

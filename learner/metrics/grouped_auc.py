@@ -25,9 +25,9 @@ class GroupedAuc(Sketch):
     """int64 [K, S + 1], Σ n_g."""
 
     @classmethod
-    def of(cls, scored: Scored, tasks: int, scenarios: int, group: Group) -> Self:
+    def of(cls, scored: Scored, tasks: int, columns: int, group: Group) -> Self:
         """The sums of some samples; `scored` holds whole groups."""
-        rows = [_row(scored.task(task), scenarios, group) for task in range(tasks)]
+        rows = [_row(scored.task(task), columns, group) for task in range(tasks)]
         return cls(np.stack([row[0] for row in rows]), np.stack([row[1] for row in rows]))
 
     def result(self) -> Floats:
@@ -35,12 +35,12 @@ class GroupedAuc(Sketch):
         return ratio(self.weighted, self.weight)
 
 
-def _row(task: TaskScored, scenarios: int, by: Group) -> tuple[Floats, Ints]:
+def _row(task: TaskScored, columns: int, by: Group) -> tuple[Floats, Ints]:
     group = task.user if by == "user" else task.request
-    auc, size, key = auc_by_group(task.logit, task.positive, group * scenarios + task.scenario)
+    auc, size, key = auc_by_group(task.logit, task.positive, group * columns + task.column)
     all_auc, all_size, _ = auc_by_group(task.logit, task.positive, group)
-    weighted = np.bincount(key % scenarios, auc * size, minlength=scenarios)
-    weight = np.bincount(key % scenarios, size, minlength=scenarios).astype(np.int64)
+    weighted = np.bincount(key % columns, auc * size, minlength=columns)
+    weight = np.bincount(key % columns, size, minlength=columns).astype(np.int64)
     return (
         np.append(weighted, (all_auc * all_size).sum()),
         np.append(weight, all_size.sum()),

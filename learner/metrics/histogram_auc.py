@@ -27,10 +27,10 @@ class HistogramAuc(Sketch):
     """int64 [K, S, 2, BINS]; class 1 is positive."""
 
     @classmethod
-    def of(cls, scored: Scored, tasks: int, scenarios: int) -> Self:
+    def of(cls, scored: Scored, tasks: int, columns: int) -> Self:
         """The histogram of some samples."""
-        counts = [_histogram(scored.task(task), scenarios) for task in range(tasks)]
-        return cls(np.stack(counts).reshape(tasks, scenarios, 2, BINS))
+        counts = [_histogram(scored.task(task), columns) for task in range(tasks)]
+        return cls(np.stack(counts).reshape(tasks, columns, 2, BINS))
 
     def result(self) -> Floats:
         """AUC [K, S + 1]; NaN where a class is empty."""
@@ -38,11 +38,11 @@ class HistogramAuc(Sketch):
         return _auc(np.concatenate([self.counts, total], axis=1))
 
 
-def _histogram(task: TaskScored, scenarios: int) -> Ints:
+def _histogram(task: TaskScored, columns: int) -> Ints:
     scaled = (task.logit + LOGIT_RANGE) * (BINS / (2 * LOGIT_RANGE))
     bins = np.clip(scaled, 0, BINS - 1).astype(np.int64)
-    cell = (task.scenario * 2 + task.positive) * BINS + bins
-    return np.bincount(cell, minlength=scenarios * 2 * BINS).astype(np.int64)
+    cell = (task.column * 2 + task.positive) * BINS + bins
+    return np.bincount(cell, minlength=columns * 2 * BINS).astype(np.int64)
 
 
 def _auc(counts: Ints) -> Floats:

@@ -23,9 +23,9 @@ class HitRate(Sketch):
     requests: Ints
 
     @classmethod
-    def of(cls, scored: Scored, tasks: int, scenarios: int) -> Self:
+    def of(cls, scored: Scored, tasks: int, columns: int) -> Self:
         """The sums of some samples; `scored` holds whole requests."""
-        rows = [_row(scored.task(task), scenarios) for task in range(tasks)]
+        rows = [_row(scored.task(task), columns) for task in range(tasks)]
         return cls(*(np.stack(column) for column in zip(*rows, strict=True)))
 
     def result(self) -> Floats:
@@ -33,17 +33,17 @@ class HitRate(Sketch):
         return ratio(with_total(self.hits), with_total(self.requests))
 
 
-def _row(task: TaskScored, scenarios: int) -> tuple[Ints, Ints]:
+def _row(task: TaskScored, columns: int) -> tuple[Ints, Ints]:
     n_requests = int(task.request.max()) + 1 if task.request.size else 0
     best = np.full(n_requests, -np.inf)
     np.maximum.at(best, task.request[task.positive], task.logit[task.positive])
     ahead = ~task.positive & (task.logit >= best[task.request])
     rank = 1 + np.bincount(task.request[ahead], minlength=n_requests)
     asked = np.isfinite(best)
-    scenario = np.zeros(n_requests, dtype=np.int64)
-    scenario[task.request] = task.scenario
-    return _count(scenario[asked & (rank <= TOP)], scenarios), _count(scenario[asked], scenarios)
+    column = np.zeros(n_requests, dtype=np.int64)
+    column[task.request] = task.column
+    return _count(column[asked & (rank <= TOP)], columns), _count(column[asked], columns)
 
 
-def _count(scenario: Ints, scenarios: int) -> Ints:
-    return np.bincount(scenario, minlength=scenarios).astype(np.int64)
+def _count(column: Ints, columns: int) -> Ints:
+    return np.bincount(column, minlength=columns).astype(np.int64)

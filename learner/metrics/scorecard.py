@@ -1,6 +1,6 @@
-"""All metrics of one scorer over one set of samples, per task and scenario."""
+"""All metrics of one scorer over one set of samples, per task and column."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -12,10 +12,12 @@ from learner.metrics.entropy import NormalisedEntropy
 from learner.metrics.grouped_auc import GroupedAuc
 from learner.metrics.histogram_auc import HistogramAuc
 from learner.metrics.hit_rate import HitRate
+from learner.metrics.ndcg import Ndcg
+from learner.metrics.resampled import Resampled
 from learner.metrics.scored import Floats, Scored
 
 ALL = "all"
-"""The name of the column that takes all scenarios together."""
+"""The name of the column that takes all others together."""
 
 
 @dataclass(frozen=True)
@@ -28,28 +30,32 @@ class Scorecard:
     normalised_entropy: NormalisedEntropy
     calibration: Calibration
     hr_at_5: HitRate
+    ndcg_at_10: Ndcg
+    resampled: Resampled
 
     @classmethod
-    def of(cls, scored: Scored, tasks: int, scenarios: int) -> Self:
+    def of(cls, scored: Scored, tasks: int, columns: int) -> Self:
         """The scorecard of some samples of whole users."""
         return cls(
-            auc=HistogramAuc.of(scored, tasks, scenarios),
-            gauc=GroupedAuc.of(scored, tasks, scenarios, "user"),
-            qauc=GroupedAuc.of(scored, tasks, scenarios, "request"),
-            normalised_entropy=NormalisedEntropy.of(scored, tasks, scenarios),
-            calibration=Calibration.of(scored, tasks, scenarios),
-            hr_at_5=HitRate.of(scored, tasks, scenarios),
+            auc=HistogramAuc.of(scored, tasks, columns),
+            gauc=GroupedAuc.of(scored, tasks, columns, "user"),
+            qauc=GroupedAuc.of(scored, tasks, columns, "request"),
+            normalised_entropy=NormalisedEntropy.of(scored, tasks, columns),
+            calibration=Calibration.of(scored, tasks, columns),
+            hr_at_5=HitRate.of(scored, tasks, columns),
+            ndcg_at_10=Ndcg.of(scored, tasks, columns),
+            resampled=Resampled.of(scored, tasks, columns),
         )
 
     @classmethod
-    def empty(cls, tasks: int, scenarios: int) -> Self:
+    def empty(cls, tasks: int, columns: int) -> Self:
         """The scorecard of no samples."""
         none = np.empty(0, dtype=np.int64)
         cells = np.empty((0, tasks))
         return cls.of(
-            Scored(cells, cells.astype(bool), cells.astype(bool), none, none, none),
+            Scored(cells, cells.astype(bool), cells.astype(bool), none, none, none, none),
             tasks,
-            scenarios,
+            columns,
         )
 
     def merge(self, other: Self) -> Self:
@@ -58,8 +64,10 @@ class Scorecard:
 
     def results(self) -> dict[str, Floats]:
         """Metric name → values [K, S + 1]; NaN where a metric is undefined."""
-        values = {name: sketch.result() for name, sketch in self._sketches().items()}
-        return values | {"samples": self.normalised_entropy.samples_by_cell()}
+        sketches = self._sketches()
+        intervals = sketches.pop("resampled").results()
+        values = {name: sketch.result() for name, sketch in sketches.items()}
+        return values | intervals | {"samples": self.normalised_entropy.samples_by_cell()}
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Everything to store, flat: `sketch.field` → sums."""
@@ -85,14 +93,13 @@ def _restored(name: str, kind: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> A
 
 
 def named(
-    results: Mapping[str, Floats], tasks: tuple[str, ...], scenarios: tuple[str, ...]
+    results: Mapping[str, Floats], tasks: Sequence[str], columns: Sequence[str]
 ) -> dict[str, float]:
-    """`<task>/<scenario>/<metric>` → value, undefined ones and cells without samples left out."""
-    columns = (*scenarios, ALL)
+    """`<task>/<column>/<metric>` → value, undefined ones and cells without samples left out."""
     return {
-        f"{task}/{scenario}/{metric}": float(values[k, s])
+        f"{task}/{column}/{metric}": float(values[k, s])
         for metric, values in results.items()
         for k, task in enumerate(tasks)
-        for s, scenario in enumerate(columns)
+        for s, column in enumerate((*columns, ALL))
         if np.isfinite(values[k, s]) and results["samples"][k, s] > 0
     }

@@ -5,6 +5,7 @@ Shape legend: N samples, K tasks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +25,16 @@ class Scored:
     """bool [N, K]."""
     present: Bools
     """bool [N, K]; false where the label is missing: such a cell counts for nothing."""
-    scenario: Ints
-    """int64 [N], as are the next two."""
+    column: Ints
+    """int64 [N], as are the next two: the scenario, domain or origin that is reported apart."""
     request: Ints
     user: Ints
+    user_hash: Ints
+    """int64 [users]: who the dense numbers of `user` are."""
 
     @property
     def n_samples(self) -> int:
-        return len(self.scenario)
+        return len(self.column)
 
     def task(self, task: int) -> "TaskScored":
         """The samples of one task that have a label."""
@@ -39,9 +42,10 @@ class Scored:
         return TaskScored(
             logit=self.logits[kept, task],
             positive=self.positive[kept, task],
-            scenario=self.scenario[kept],
+            column=self.column[kept],
             request=self.request[kept],
             user=self.user[kept],
+            user_hash=self.user_hash,
         )
 
 
@@ -51,22 +55,25 @@ class TaskScored:
 
     logit: Floats
     positive: Bools
-    scenario: Ints
+    column: Ints
     request: Ints
     user: Ints
+    user_hash: Ints
+    """int64 [users]."""
 
 
 def joined(parts: Sequence[Scored]) -> Scored:
     """Several batches as one; users and requests of different batches stay apart."""
     requests = _shifts([part.request for part in parts])
-    users = _shifts([part.user for part in parts])
+    users = [0, *accumulate(len(part.user_hash) for part in parts)][: len(parts)]
     return Scored(
         logits=np.concatenate([part.logits for part in parts]),
         positive=np.concatenate([part.positive for part in parts]),
         present=np.concatenate([part.present for part in parts]),
-        scenario=np.concatenate([part.scenario for part in parts]),
+        column=np.concatenate([part.column for part in parts]),
         request=np.concatenate([p.request + s for p, s in zip(parts, requests, strict=True)]),
         user=np.concatenate([p.user + s for p, s in zip(parts, users, strict=True)]),
+        user_hash=np.concatenate([part.user_hash for part in parts]),
     )
 
 

@@ -1,6 +1,7 @@
 """A sketch is a frozen set of sums: merging adds, storing keeps the arrays.
 
-Shape legend: K tasks, S scenarios; results are [K, S + 1], the last column being all scenarios.
+Shape legend: K tasks, S columns, each sample in one: scenarios, domains or origins. Results are
+[K, S + 1], the last column being all together.
 """
 
 from collections.abc import Mapping
@@ -42,5 +43,5 @@ def ratio(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> Floats:
 
 
 def with_total(sums_KS: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """[K, S] sums with a last column for all scenarios together."""
+    """[K, S] sums with a last column for all together."""
     return np.concatenate([sums_KS, sums_KS.sum(axis=1, keepdims=True)], axis=1)

@@ -70,7 +70,7 @@ def _challengers(uri: str, spec: Spec) -> Versions:
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
 
-    from learner.registry import CHALLENGER
+    from learner.promotion import CHALLENGER
 
     client, found = MlflowClient(uri), {}
     for name in (f"{spec.name}-{model}" for model in MODELS):

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 
 from learner.metrics import Scorecard, Scored, joined, named
 from learner.metrics.grouped_auc import auc_by_group
+from learner.metrics.ndcg import ndcg_by_request
+from learner.metrics.resampled import RESAMPLES, Resampled, appearances
 from learner.metrics.scored import Bools, Floats
 
 TASKS, SCENARIOS = 2, 3
@@ -24,9 +26,10 @@ def scored(seed: int, users: int = 40, ties: bool = False, missing: float = 0.1)
         logits=np.round(logits) if ties else logits,
         positive=rng.random(logits.shape) < 1 / (1 + np.exp(-logits)),
         present=rng.random(logits.shape) >= missing,
-        scenario=scenario,
+        column=scenario,
         request=request,
         user=request_user[request],
+        user_hash=rng.integers(-(2**62), 2**62, users),
     )
 
 
@@ -40,13 +43,14 @@ def only(logits: list[float], labels: list[int], request: list[int] | None = Non
         np.zeros(len(logits), np.int64),
         groups,
         groups,
+        np.arange(int(groups.max()) + 1 if groups.size else 0),
     )
 
 
 def cell(part: Scored, task: int, scenario: int | None) -> tuple[Floats, Bools, np.ndarray]:
     """Logits, labels and users of one task and scenario."""
     kept = part.present[:, task] & (
-        (part.scenario == scenario) if scenario is not None else np.bool_(True)
+        (part.column == scenario) if scenario is not None else np.bool_(True)
     )
     return part.logits[kept, task], part.positive[kept, task], part.user[kept]
 
@@ -107,6 +111,74 @@ def test_the_best_positive_must_beat_all_but_four_negatives_to_hit() -> None:
         assert results["hr_at_5"][0, 0] == expected
     both = joined([only(*ahead_4), only(*ahead_5), only(*no_positive)])
     assert Scorecard.of(both, 1, 1).results()["hr_at_5"].tolist() == [[0.5, 0.5]]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_ndcg_agrees_with_scikit_learn_in_every_request(ties: bool) -> None:
+    rng = np.random.default_rng(5)
+    request = np.repeat(np.arange(60), rng.integers(2, 30, 60))
+    score = rng.normal(size=len(request))
+    score = np.round(score) if ties else score
+    positive = rng.random(len(request)) < 0.2
+    shuffled = rng.permutation(len(request))
+    gained, positives, number = ndcg_by_request(
+        score[shuffled], positive[shuffled], request[shuffled]
+    )
+    for one, found, among in zip(number, gained, positives, strict=True):
+        own = request == one
+        assert among == positive[own].sum()
+        expected = ndcg_score([positive[own].astype(int)], [score[own]], k=10)
+        assert found == pytest.approx(expected)
+
+
+def test_ndcg_by_hand() -> None:
+    # Positives at ranks 1 and 3 of three: (1 + 1 / log2 4) / (1 + 1 / log2 3).
+    results = Scorecard.of(only([3.0, 2.0, 1.0], [1, 0, 1]), 1, 1).results()
+    assert results["ndcg_at_10"][0, 0] == pytest.approx(1.5 / (1 + 1 / np.log2(3)))
+    # All tied: each shares the mean discount of ranks 1 and 2.
+    results = Scorecard.of(only([1.0, 1.0], [1, 0]), 1, 1).results()
+    assert results["ndcg_at_10"][0, 0] == pytest.approx((1 + 1 / np.log2(3)) / 2)
+
+
+def test_users_appear_in_resamples_as_often_as_poisson_says_and_always_the_same() -> None:
+    users = np.random.default_rng(6).integers(-(2**62), 2**62, 20_000)
+    times = appearances(users)
+    for count, expected in enumerate([0.3679, 0.3679, 0.1839, 0.0613]):
+        assert (times == count).mean() == pytest.approx(expected, abs=2e-3)
+    assert np.abs(np.corrcoef(times.T) - np.eye(RESAMPLES)).max() < 0.04
+    np.testing.assert_array_equal(appearances(users[::-1])[::-1], times)
+
+
+def test_a_resample_is_the_metric_with_each_user_counted_so_often() -> None:
+    part = scored(7, users=30)
+    found = Resampled.of(part, TASKS, SCENARIOS).metrics()
+    times = appearances(part.user_hash)
+    for column, scenario in enumerate([*range(SCENARIOS), None]):
+        logit, label, user = cell(part, 1, scenario)
+        weight = times[user, 3]
+        probability = 1 / (1 + np.exp(-logit))
+        expected = (weight * probability).sum() / (weight * label).sum()
+        assert found["calibration"][1, column, 3] == pytest.approx(expected)
+        entropy = log_loss(label, probability, sample_weight=weight)
+        base = np.full(len(label), np.average(label, weights=weight))
+        entropy /= log_loss(label, base, sample_weight=weight)
+        assert found["normalised_entropy"][1, column, 3] == pytest.approx(entropy)
+        both = [u for u in np.unique(user) if 0 < label[user == u].mean() < 1]
+        sizes = [times[u, 3] * (user == u).sum() for u in both]
+        aucs = [roc_auc_score(label[user == u], logit[user == u]) for u in both]
+        assert found["gauc"][1, column, 3] == pytest.approx(np.average(aucs, weights=sizes))
+
+
+def test_the_interval_is_as_wide_as_a_plain_bootstrap_of_users_says() -> None:
+    part = scored(8, users=400)
+    width = Scorecard.of(part, TASKS, SCENARIOS).results()["calibration_ci95"][0, -1]
+    logit, label, user = cell(part, 0, None)
+    expected = np.bincount(user, 1 / (1 + np.exp(-logit)), minlength=400)
+    observed = np.bincount(user, label, minlength=400)
+    rng = np.random.default_rng(9)
+    drawn = rng.integers(0, 400, (2_000, 400))
+    spread = (expected[drawn].sum(axis=1) / observed[drawn].sum(axis=1)).std()
+    assert width == pytest.approx(1.96 * spread, rel=0.25)
 
 
 def test_one_class_leaves_ranking_metrics_undefined_and_unnamed() -> None:

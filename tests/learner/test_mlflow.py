@@ -10,7 +10,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from learner.journal import Journal
-from learner.registry import CHALLENGER, find
+from learner.promotion import CHALLENGER
+from learner.registry import find
 from learner.settings import LearnerSettings
 from tests.learner.runs import NOWHERE, learn, shop
 from tests.learner.world import SPEC, write_window
