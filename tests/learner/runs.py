@@ -17,7 +17,11 @@ SMALL = """
 [learner]
 batch_users = 8
 optimiser = { dense_hold = 5, dense_average = 0.9 }
+[learner.gate]
+min_samples = 10
+calibration = [0.0, 100.0]
 """
+"""The gate lets small samples pass."""
 
 
 def shop(folder: Path, windows: int = 4, users: int = 30, learner: str = SMALL) -> LearnerSettings:
