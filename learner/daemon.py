@@ -59,6 +59,7 @@ class Daemon:
             self.folder.journal,
             self.folder.versions,
             self.registered_model,
+            settings.keep_versions,
         )
         self.store = WindowStore(settings.windows)
         layout = Layout.of(spec)

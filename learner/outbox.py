@@ -18,6 +18,7 @@ from requests import RequestException
 from learner.journal import Journal
 from learner.plot import plot
 from learner.registry import register, waiting
+from learner.retention import retire
 from learner.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Outbox:
         journal: of the metrics.
         versions: the staging folder.
         registered_model: the name that versions are registered under.
+        keep_versions: how many of them stay, beside those with an alias.
     """
 
     def __init__(
@@ -45,12 +47,14 @@ class Outbox:
         journal: Journal,
         versions: Path,
         registered_model: str,
+        keep_versions: int,
     ) -> None:
         self._client = client
         self._tracker = tracker
         self._journal = journal
         self._versions = versions
         self._name = registered_model
+        self._keep_versions = keep_versions
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
@@ -103,6 +107,8 @@ class Outbox:
             version.discard()
             self.registered.append(number)
             log.info("registered %s version %s", self._name, number)
+        if staged:
+            retire(self._client, self._name, self._keep_versions)
         if staged or closing:
             self._upload_plot()
         if closing:

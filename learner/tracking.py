@@ -1,4 +1,4 @@
-"""From the journal to one MLflow run, in batches; what was sent twice counts once.
+"""From the journal to MLflow, in batches; what was sent twice counts once.
 
 MLflow keys a metric by name, step, time and value, all of which follow from the windows and the
 weights, so that repeating an entry after a crash changes nothing.
@@ -6,7 +6,7 @@ weights, so that repeating an entry after a crash changes nothing.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from learner.day_runs import DayRuns, day_of, headlines
 from learner.journal import Entry, Journal
 from schemas.durable import write_json
 
@@ -54,6 +55,7 @@ class Tracker:
         self._run = run
         self._journal = journal
         self._file = file
+        self._days = DayRuns(client, run.name, run.tags)
         self._sent: Sent | None = None
 
     def run_id(self) -> str:
@@ -66,10 +68,11 @@ class Tracker:
         return self._sent.run_id if self._sent else None
 
     def send(self) -> None:
-        """Bring the run up to the journal's end."""
+        """Bring the run, and its days', up to the journal's end."""
         sent = self._open()
-        for metrics, offset in _batches(self._journal.since(sent.bytes)):
-            self._client.log_batch(sent.run_id, metrics=metrics)
+        for entry, offset in self._journal.since(sent.bytes):
+            self._log(sent.run_id, entry, headlines(entry))
+            self._log(self._days.run_id(sent.run_id, day_of(entry)), entry, entry.metrics)
             sent = replace(sent, bytes=offset)
             self._remember(sent)
 
@@ -83,7 +86,8 @@ class Tracker:
         return sum(1 for _ in self._journal.since(sent.bytes if sent else 0))
 
     def finish(self) -> None:
-        """Mark the run as ended; a later start reopens it."""
+        """Mark the runs as ended; a later start reopens them."""
+        self._days.finish()
         if self._sent is not None:
             self._client.set_terminated(self._sent.run_id)
 
@@ -92,6 +96,14 @@ class Tracker:
         stored = self._stored()
         if stored is not None and stored.bytes > journal_bytes:
             write_json(self._file, asdict(replace(stored, bytes=journal_bytes)))
+
+    def _log(self, run_id: str, entry: Entry, values: Mapping[str, float]) -> None:
+        metrics = [
+            Metric(_allowed(name), value, entry.time_ms, entry.step)
+            for name, value in values.items()
+        ]
+        for first in range(0, len(metrics), BATCH_METRICS):
+            self._client.log_batch(run_id, metrics=metrics[first : first + BATCH_METRICS])
 
     def _open(self) -> Sent:
         if self._sent is None:
@@ -136,24 +148,6 @@ class Tracker:
 def _experiment(client: MlflowClient, name: str) -> str:
     found = client.get_experiment_by_name(name)
     return str(found.experiment_id) if found else str(client.create_experiment(name))
-
-
-def _batches(entries: Iterable[tuple[Entry, int]]) -> Iterator[tuple[list[Metric], int]]:
-    """Metrics, at most 1,000 at a time, each with the journal's offset up to which all is sent."""
-    done = 0
-    for entry, offset in entries:
-        metrics = _metrics(entry)
-        for first in range(0, max(len(metrics), 1), BATCH_METRICS):
-            last = first + BATCH_METRICS >= len(metrics)
-            yield metrics[first : first + BATCH_METRICS], offset if last else done
-        done = offset
-
-
-def _metrics(entry: Entry) -> list[Metric]:
-    return [
-        Metric(_allowed(name), value, entry.time_ms, entry.step)
-        for name, value in entry.metrics.items()
-    ]
 
 
 def _allowed(name: str) -> str:

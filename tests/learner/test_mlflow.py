@@ -96,3 +96,51 @@ def test_the_same_lineage_is_registered_once(tmp_path: Path, mlflow_uri: str) ->
     assert other.lineage_id == first.lineage_id
     assert len(client.search_model_versions("name='twins'")) == len(first.versions)
     assert find(client, "twins", first.lineage_id) in first.versions
+
+
+def test_each_day_has_a_run_of_its_own_under_the_learners(tmp_path: Path, mlflow_uri: str) -> None:
+    settings = replace(named(tmp_path, mlflow_uri, "days"), windows=tmp_path / "two_days")
+    for hour in (0, 1, 24):
+        write_window(settings.windows, hour)
+    summary = learn(settings)
+    assert summary.run_id is not None
+    client = MlflowClient(mlflow_uri)
+    headlines = client.get_run(summary.run_id).data.metrics
+    assert "click/all/auc" in headlines
+    assert "click/home/auc" not in headlines
+    assert steps_by_day(client, summary.run_id) == {"2023-11-14": [0, 1], "2023-11-15": [2]}
+    write_window(settings.windows, 25)
+    assert learn(settings).run_id == summary.run_id
+    assert steps_by_day(client, summary.run_id) == {"2023-11-14": [0, 1], "2023-11-15": [2, 3]}
+
+
+def steps_by_day(client: MlflowClient, parent: str) -> dict[str, list[int]]:
+    """The steps of one scenario's metric in each day's run; all of them are ended."""
+    experiment = client.get_run(parent).info.experiment_id
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    return {
+        run.data.tags["day"]: sorted(
+            m.step for m in client.get_metric_history(run.info.run_id, "click/home/auc")
+        )
+        for run in runs
+    }
+
+
+def test_old_versions_are_retired_but_never_one_with_an_alias(
+    tmp_path: Path, mlflow_uri: str
+) -> None:
+    settings = replace(named(tmp_path, mlflow_uri, "kept"), keep_versions=2)
+    learn(settings)
+    client = MlflowClient(mlflow_uri)
+    client.set_registered_model_alias("kept", "champion", "1")
+    for index in range(3, 9):
+        write_window(settings.windows, index)
+    summary = learn(settings)
+    # Five were registered; nothing was better than the champion, so 2 is still the challenger.
+    left = {str(one.version) for one in client.search_model_versions("name='kept'")}
+    assert left == {"1", "2", "4", "5"}
+    assert summary.run_id is not None
+    artifacts = [one.path for one in client.list_artifacts(summary.run_id, "versions")]
+    sources = [client.get_model_version_download_uri("kept", number) for number in sorted(left)]
+    assert artifacts == sorted(source[source.index("versions/") :] for source in sources)

@@ -1,0 +1,38 @@
+"""How many versions stay: the newest, and whoever serves or has a name."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.tracking import MlflowClient
+
+log = logging.getLogger(__name__)
+
+
+def retire(client: MlflowClient, name: str, keep: int) -> list[str]:
+    """Delete what is older than the newest `keep` versions and has no alias; their numbers.
+
+    Their artifacts go with them, first, so that a failure leaves a version that is tried again.
+    Raises MlflowException if the server does not answer.
+    """
+    aliased = {str(number) for number in client.get_registered_model(name).aliases.values()}
+    numbers = [str(one.version) for one in client.search_model_versions(f"name='{name}'")]
+    gone = retired(numbers, aliased, keep)
+    for number in gone:
+        source = client.get_model_version_download_uri(name, number)
+        artifacts: Any = get_artifact_repository(source, tracking_uri=str(client.tracking_uri))
+        artifacts.delete_artifacts()
+        client.delete_model_version(name, number)
+        log.info("retired %s version %s", name, number)
+    return gone
+
+
+def retired(numbers: Sequence[str], aliased: set[str], keep: int) -> list[str]:
+    """The numbers to let go, the oldest first.
+
+    >>> retired(["1", "2", "3", "10"], aliased={"1"}, keep=2)
+    ['2']
+    """
+    oldest_first = sorted(numbers, key=int)
+    return [n for n in oldest_first[: max(len(numbers) - keep, 0)] if n not in aliased]
