@@ -47,8 +47,12 @@ class Progress:
     last: WindowRef | None = None
     current: WindowRef | None = None
     """The window in progress: it has been scored, and is being trained on."""
+    digests: tuple[str, ...] = ()
+    """The manifest digests of the windows consumed."""
     since_version: int = 0
     """Windows consumed since the last registered version."""
+    version: str = ""
+    """Lineage of the last registered version."""
     bad_batches: int = 0
     training: Training = field(default_factory=Training)
 
@@ -75,6 +79,7 @@ class Progress:
             lineage=next_lineage(self.lineage, self.current.digest),
             cursor=replace(self.cursor, complete=True),
             consumed=(*self.consumed, self.current.start_ms),
+            digests=(*self.digests, self.current.digest),
             first=self.first or self.current,
             last=self.current,
             current=None,
@@ -95,6 +100,7 @@ class Progress:
                 **refs,
                 "cursor": Cursor(**values["cursor"]),
                 "consumed": tuple(values["consumed"]),
+                "digests": tuple(values["digests"]),
                 "training": Training(**values["training"]),
             }
         )

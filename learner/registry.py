@@ -30,6 +30,7 @@ from schemas.spec import Spec, load
 
 REQUIREMENTS = ("torch", "safetensors", "numpy", "pandas", "pyarrow", "polars", "polars-hash")
 PACKAGES = ("schemas", "models", "learner")
+LINEAGE = "lineage.json"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -61,10 +62,21 @@ def stage(root: Path, trainer: Trainer, spec_text: str, decision: Decision) -> S
     (part / "model").mkdir(parents=True)
     with trainer.optimisers.average.in_place():
         save_scorer(part / "model", trainer.model, trainer.identity.to_json(), spec_text)
+    write_json(part / "model" / LINEAGE, lineage_of(trainer))
     write_json(part / "tags.json", version_tags(trainer) | decision.tags)
     part.rename(staged.folder)
     flush(root)
     return staged
+
+
+def lineage_of(trainer: Trainer) -> dict[str, Any]:
+    """What the lineage id is made of: the state's beginning, and every window since."""
+    progress = trainer.progress
+    windows = zip(progress.consumed, progress.digests, strict=True)
+    return {
+        "identity": trainer.identity.to_json(),
+        "windows": [{"start_ms": start, "digest": digest} for start, digest in windows],
+    }
 
 
 def waiting(root: Path) -> list[Staged]:
@@ -85,6 +97,8 @@ def version_tags(trainer: Trainer) -> dict[str, str]:
         "code_version": code_version(),
         "windows": str(progress.step),
     }
+    if progress.version:
+        tags["parent_lineage_id"] = progress.version
     for name, ref in (("first_window", progress.first), ("last_window", progress.last)):
         if ref is not None:
             tags |= {f"{name}_start_ms": str(ref.start_ms), f"{name}_digest": ref.digest}

@@ -120,7 +120,7 @@ class Trainer:
         """A version was registered: the metrics that describe the next one start from here."""
         items = self.items
         self.since_version = replace(Verdict.empty(self.layout), items=items)
-        self.progress = replace(self.progress, since_version=0)
+        self.progress = replace(self.progress, since_version=0, version=self.progress.lineage)
 
 
 def _counted(progress: Progress, batch: UserBatch, loss: float | None) -> Training:

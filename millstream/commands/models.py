@@ -1,10 +1,11 @@
-"""`millstream models`: the registered versions, who serves, and moving that."""
+"""`millstream models`: the registered versions, who serves, moving that, where one comes from."""
 
 import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream.arguments import Subparsers, add_json
@@ -40,6 +41,20 @@ def add(subparsers: Subparsers) -> None:
     rollback = _action(actions, "rollback", "give back to the champion before", roll_back)
     for parser in (promote, rollback):
         parser.add_argument("--why", default="", metavar="TEXT", help="kept with the move")
+    explain = _action(
+        actions, "explain", "which windows and events made a version", explain_version
+    )
+    explain.add_argument("version", metavar="VERSION", help="a number or an alias")
+    explain.add_argument(
+        "--windows", type=Path, metavar="DIR", help="compare with the windows that stand there"
+    )
+    explain.add_argument(
+        "--pipeline",
+        type=Path,
+        metavar="DIR",
+        help="the pipeline's state: how far events were read",
+    )
+    add_json(explain)
 
 
 def list_versions(args: argparse.Namespace) -> int:
@@ -78,6 +93,27 @@ def roll_back(args: argparse.Namespace) -> int:
         name = registered_name(client, args.name)
         print(f"{name}: {_told(rollback(client, name, args.why))}")
     return 0
+
+
+def explain_version(args: argparse.Namespace) -> int:
+    """Print a version's lineage, from event offsets to weights. Code 1 if it does not hold."""
+    from learner.ancestry import ancestry_of
+    from learner.promotion import resolved
+    from learner.reach import reached, registered_name
+    from millstream.ancestry_text import as_json, as_lines, offsets_of
+    from schemas.windows import WindowStore
+
+    store = WindowStore(args.windows).windows() if args.windows else None
+    with reached(args.mlflow) as client:
+        name = registered_name(client, args.name)
+        version = resolved(client, name, args.version)
+        ancestry = ancestry_of(client, name, version, store)
+    offsets = offsets_of(args.pipeline, store) if args.pipeline and store else {}
+    if args.json:
+        print(json.dumps(as_json(ancestry, offsets), indent=2))
+    else:
+        print("\n".join(as_lines(name, ancestry, offsets)))
+    return 0 if ancestry.proven else 1
 
 
 def _action(actions: Subparsers, name: str, what: str, run: "object") -> argparse.ArgumentParser:
