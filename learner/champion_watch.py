@@ -37,7 +37,7 @@ class ChampionWatch:
         layout: the learner's.
         device: where the champion is to score.
         poll_s: seconds between two looks.
-        noticed: called when the champion has changed.
+        noticed: called with the champion's number, or None, when it has changed and is ready.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class ChampionWatch:
         layout: Layout,
         device: torch.device,
         poll_s: float = 5.0,
-        noticed: Callable[[], None] = lambda: None,
+        noticed: Callable[[str | None], None] = lambda version: None,
     ) -> None:
         self._client = client
         self._name = name
@@ -95,7 +95,7 @@ class ChampionWatch:
             self.current = None
             log.warning("%s", error)
         self._seen = version
-        self._noticed()
+        self._noticed(self.current.version if self.current else None)
 
     def _fetched(self, version: str) -> Champion:
         scratch = Path(tempfile.mkdtemp(prefix="millstream-champion-"))

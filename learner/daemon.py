@@ -21,6 +21,7 @@ from learner.stopping import stop_on_signals
 from learner.tracking import RunSpec, Tracker
 from learner.trainer import Identity, Trainer
 from models.layout import Layout
+from schemas.durable import write_json
 from schemas.errors import StoreError, UserError
 from schemas.spec import Spec, load
 from schemas.windows.manifest import Manifest
@@ -64,7 +65,14 @@ class Daemon:
         self.store = WindowStore(settings.windows)
         layout = Layout.of(spec)
         self.watch = ChampionWatch(
-            self.client, self.registered_model, layout, self.trainer.device, settings.champion_s
+            self.client,
+            self.registered_model,
+            layout,
+            self.trainer.device,
+            settings.champion_s,
+            noticed=lambda version: write_json(
+                settings.state / "champion.json", {"scored_in_shadow": version}
+            ),
         )
         self.loop = Loop(
             settings,

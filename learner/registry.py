@@ -141,8 +141,35 @@ def _create(
         client.log_artifacts(run_id, str(folder), place)
     _ensure_registered_model(client, name)
     source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
-    created = client.create_model_version(name, source, run_id, tags=dict(tags))
+    created = client.create_model_version(
+        name, source, run_id, tags=dict(tags), description=described(tags)
+    )
     return str(created.version)
+
+
+def described(tags: Mapping[str, str]) -> str:
+    """What a person reads first on a version's page, in Markdown."""
+    tasks = [
+        key.removesuffix(".gauc") for key in tags if key.endswith(".gauc") and "baseline" not in key
+    ]
+    rows = [
+        f"| {task} | {tags[f'{task}.gauc']} | {tags[f'baseline_item_ctr.{task}.gauc']} "
+        f"| {tags[f'{task}.auc']} | {tags[f'{task}.normalised_entropy']} "
+        f"| {tags[f'{task}.calibration']} |"
+        for task in tasks
+    ]
+    return "\n".join(
+        [
+            f"Gate: **{tags['gate']}**, {tags['gate_reason']}.",
+            "",
+            f"Made of {tags['windows']} windows. Those since the version before were scored "
+            "before they were learned:",
+            "",
+            "| task | GAUC | GAUC of item CTR | AUC | normalised entropy | calibration |",
+            "|---|---|---|---|---|---|",
+            *rows,
+        ]
+    )
 
 
 def _save_pyfunc(folder: Path, model: Path) -> None:

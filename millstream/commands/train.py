@@ -24,6 +24,9 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--mlflow", required=True, metavar="URI", help="the MLflow server")
     parser.add_argument("--model", required=True, metavar="NAME", help="mtfm, dlrm_mlp, …")
+    parser.add_argument(
+        "--name", metavar="MODEL", help="registered under this name (default: <spec>-<model>)"
+    )
     parser.add_argument("--preset", default="demo", help="of the model's sizes (%(default)s)")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     mode = parser.add_mutually_exclusive_group()
@@ -64,6 +67,7 @@ def _settings(args: argparse.Namespace) -> "LearnerSettings":
         device=args.device,
         mode="follow" if args.follow else "once",
         until_final=args.until_final,
+        registered_model=args.name,
         checkpoint_every_batches=args.checkpoint_every,
         register_every_windows=args.register_every,
     )
