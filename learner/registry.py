@@ -149,27 +149,21 @@ def _create(
 
 def described(tags: Mapping[str, str]) -> str:
     """What a person reads first on a version's page, in Markdown."""
-    tasks = [
-        key.removesuffix(".gauc") for key in tags if key.endswith(".gauc") and "baseline" not in key
+    tasks = [key.removesuffix(".gauc") for key in tags if key.count(".") == 1 and "gauc" in key]
+    columns = ("{}.gauc", "baseline_item_ctr.{}.gauc", "{}.auc", "{}.normalised_entropy")
+    lines = [
+        f"Gate: **{tags['gate']}**, {tags['gate_reason']}.",
+        "",
+        f"Made of {tags['windows']} windows. Those since the version before, scored before they "
+        "were learned:",
+        "",
+        "| task | GAUC | GAUC of item CTR | AUC | normalised entropy | calibration |",
+        "|---|---|---|---|---|---|",
     ]
-    rows = [
-        f"| {task} | {tags[f'{task}.gauc']} | {tags[f'baseline_item_ctr.{task}.gauc']} "
-        f"| {tags[f'{task}.auc']} | {tags[f'{task}.normalised_entropy']} "
-        f"| {tags[f'{task}.calibration']} |"
-        for task in tasks
-    ]
-    return "\n".join(
-        [
-            f"Gate: **{tags['gate']}**, {tags['gate_reason']}.",
-            "",
-            f"Made of {tags['windows']} windows. Those since the version before were scored "
-            "before they were learned:",
-            "",
-            "| task | GAUC | GAUC of item CTR | AUC | normalised entropy | calibration |",
-            "|---|---|---|---|---|---|",
-            *rows,
-        ]
-    )
+    for task in tasks:
+        values = (tags[one.format(task)] for one in (*columns, "{}.calibration"))
+        lines.append(f"| {task} | " + " | ".join(f"{float(v):.4f}" for v in values) + " |")
+    return "\n".join(lines)
 
 
 def _save_pyfunc(folder: Path, model: Path) -> None:
