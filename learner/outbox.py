@@ -104,6 +104,8 @@ class Outbox:
         staged = waiting(self._versions)
         for version in staged:
             number = register(self._client, version, self._name, self._tracker.run_id())
+            for picture in version.pictures:
+                self._tracker.log_artifact(picture)
             version.discard()
             self.registered.append(number)
             log.info("registered %s version %s", self._name, number)

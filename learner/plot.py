@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from learner.journal import Journal
 from learner.metrics import ALL
+from learner.promotion import CHAMPION
 
 BASELINE = "baseline_item_ctr"
 PANELS = 6
@@ -59,6 +60,8 @@ def _panel(axes: Axes, series: Mapping[str, Series], task: str, scenario: str) -
     name = f"{task}/{scenario}/gauc"
     _line(axes, series.get(name, {}), "model", "tab:blue")
     _line(axes, series.get(f"{BASELINE}/{name}", {}), "item CTR so far", "tab:gray")
+    if champion := series.get(f"{CHAMPION}/{name}"):
+        _line(axes, champion, "champion, on the same samples", "tab:orange")
     axes.axhline(0.5, color="black", linewidth=0.5)
     axes.set_title("all scenarios" if scenario == ALL else scenario, fontsize=10)
     axes.set_ylabel("GAUC")

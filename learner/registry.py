@@ -20,6 +20,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types.schema import Array, ColSpec, DataType, Schema, TensorSpec
 
 from learner.gate import Decision
+from learner.pictures import draw_calibration
 from learner.promotion import CHALLENGER
 from learner.pyfunc_columns import JSON_COLUMNS
 from learner.requests import example_request
@@ -31,6 +32,7 @@ from schemas.spec import Spec, load
 REQUIREMENTS = ("torch", "safetensors", "numpy", "pandas", "pyarrow", "polars", "polars-hash")
 PACKAGES = ("schemas", "models", "learner")
 LINEAGE = "lineage.json"
+CALIBRATION = "calibration.png"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -45,6 +47,11 @@ class Staged:
         """The version's tags, `lineage_id` among them."""
         tags: dict[str, str] = json.loads((self.folder / "tags.json").read_text())
         return tags
+
+    @property
+    def pictures(self) -> list[Path]:
+        """What to show beside the metrics."""
+        return sorted(self.folder.glob("*.png"))
 
     def discard(self) -> None:
         """Remove it: it is registered."""
@@ -63,6 +70,7 @@ def stage(root: Path, trainer: Trainer, spec_text: str, decision: Decision) -> S
     with trainer.optimisers.average.in_place():
         save_scorer(part / "model", trainer.model, trainer.identity.to_json(), spec_text)
     write_json(part / "model" / LINEAGE, lineage_of(trainer))
+    draw_calibration(trainer.since_version, trainer.layout, part / CALIBRATION)
     write_json(part / "tags.json", version_tags(trainer) | decision.tags)
     part.rename(staged.folder)
     flush(root)

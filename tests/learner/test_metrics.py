@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss, ndcg_score, roc_auc_score
 
 from learner.metrics import Scorecard, Scored, joined, named
 from learner.metrics.grouped_auc import auc_by_group
+from learner.metrics.histogram_auc import BINS
 from learner.metrics.ndcg import ndcg_by_request
+from learner.metrics.reliability import reliability
 from learner.metrics.resampled import RESAMPLES, Resampled, appearances
 from learner.metrics.scored import Bools, Floats
 
@@ -208,3 +211,25 @@ def test_a_stored_scorecard_comes_back_equal() -> None:
     again = Scorecard.from_arrays(card.arrays())
     for name, array in card.arrays().items():
         np.testing.assert_array_equal(again.arrays()[name], array)
+
+
+def test_the_reliability_curve_agrees_with_scikit_learn() -> None:
+    rng = np.random.default_rng(10)
+    logits = rng.normal(-2, 1.5, 30_000)
+    labels = rng.random(30_000) < 1 / (1 + np.exp(-0.7 * logits))
+    card = Scorecard.of(only(list(logits), list(labels)), 1, 1)
+    found = reliability(card.auc.counts[0].sum(axis=0), groups=10)
+    probability = 1 / (1 + np.exp(-logits))
+    observed, predicted = calibration_curve(labels, probability, n_bins=10, strategy="quantile")
+    np.testing.assert_allclose(found.predicted, predicted, atol=1e-3)
+    np.testing.assert_allclose(found.observed, observed, atol=4e-3)
+    assert found.samples.sum() == 30_000
+
+
+def test_one_heavy_bin_makes_one_point_and_none_makes_none() -> None:
+    counts = np.zeros((2, BINS), dtype=np.int64)
+    assert reliability(counts).samples.tolist() == []
+    counts[:, BINS // 2] = 3, 1
+    found = reliability(counts)
+    assert (found.observed.tolist(), found.samples.tolist()) == ([0.25], [4])
+    assert found.predicted[0] == pytest.approx(0.5, abs=1e-3)

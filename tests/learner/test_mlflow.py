@@ -47,7 +47,8 @@ def test_metrics_and_versions_reach_mlflow(tmp_path: Path, mlflow_uri: str) -> N
     assert [(m.step, m.timestamp, m.value) for m in sorted(logged, key=lambda m: m.step)] == [
         (e.step, e.time_ms, e.metrics["click/all/auc"]) for e in auc
     ]
-    assert "gauc.png" in [file.path for file in client.list_artifacts(summary.run_id)]
+    artifacts = [file.path for file in client.list_artifacts(summary.run_id)]
+    assert {"gauc.png", "calibration.png"} <= set(artifacts)
     versions = client.search_model_versions("name='reach'")
     assert len(versions) == len(summary.versions) == 2
     newest = client.get_model_version_by_alias("reach", CHALLENGER)
