@@ -41,4 +41,5 @@ def reliability(counts: Ints, groups: int = GROUPS) -> Reliability:
 
 def _centres() -> Floats:
     width = 2 * LOGIT_RANGE / BINS
-    return -LOGIT_RANGE + width * (np.arange(BINS) + 0.5)
+    centres: Floats = -LOGIT_RANGE + width * (np.arange(BINS) + 0.5)
+    return centres
