@@ -40,6 +40,6 @@ def reliability(counts: Ints, groups: int = GROUPS) -> Reliability:
 
 
 def _centres() -> Floats:
-    width = 2 * LOGIT_RANGE / BINS
-    centres: Floats = -LOGIT_RANGE + width * (np.arange(BINS) + 0.5)
+    edges = np.linspace(-LOGIT_RANGE, LOGIT_RANGE, BINS + 1, dtype=np.float64)
+    centres: Floats = (edges[1:] + edges[:-1]) / 2
     return centres
