@@ -27,7 +27,16 @@ from schemas.durable import flush, write_json
 from schemas.spec import Spec, load
 
 CHALLENGER = "challenger"
-REQUIREMENTS = ("torch", "safetensors", "numpy", "pandas", "pyarrow", "polars", "polars-hash")
+REQUIREMENTS = (
+    "torch",
+    "safetensors",
+    "numba",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "polars",
+    "polars-hash",
+)
 PACKAGES = ("schemas", "models", "learner")
 ROOT = Path(__file__).resolve().parent.parent
 

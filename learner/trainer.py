@@ -18,7 +18,7 @@ from learner.step import Step
 from models import create
 from models.batch import UserBatch
 from models.layout import Layout
-from models.optimisers import Optimisers
+from models.optimisers import Optimisers, split_parameters
 from schemas.errors import UserError
 from schemas.spec import Spec, spec_digest
 from schemas.windows.manifest import Manifest
@@ -68,6 +68,7 @@ class Trainer:
             identity.model, self.layout, identity.preset, dict(identity.overrides), seed=seed
         )
         self.model = model.to(device)
+        self.tables = split_parameters(self.model).tables
         self.optimisers = Optimisers(self.model, identity.learner.optimiser)
         self.step = Step(self.model, self.optimisers, identity.learner.task_weights)
         self.progress = Progress(initial_lineage(identity.to_json()))
@@ -91,7 +92,9 @@ class Trainer:
         return logits
 
     def begin(self, manifest: Manifest, verdict: Verdict) -> None:
-        """A window was scored; from here on it is trained on."""
+        """A window was scored; from here on it is trained on. Rows are a window older."""
+        for table in self.tables:
+            table.tick()
         self.since_version = self.since_version.merge(verdict)
         self.progress = self.progress.begin(manifest)
 

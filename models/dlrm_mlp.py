@@ -18,7 +18,7 @@ from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.mlp import FullPrecisionLinear, mlp
 from models.layers.visibility import earlier_actions
 from models.layout import Layout
-from models.tables import HashedTable, Tables
+from models.tables import TableConfig, tables_for
 
 
 @dataclass(frozen=True)
@@ -27,23 +27,16 @@ class DlrmMlpConfig:
 
     embedding: int
     """E: width of every embedded vector."""
-    embedding_std: float
-    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
     hidden: tuple[int, ...]
     """Hidden widths of the MLP on top."""
-    table_rows: int
-    """Rows of each embedding table."""
+    tables: TableConfig
 
 
 PRESETS: Mapping[str, DlrmMlpConfig] = MappingProxyType(
     {
-        "tiny": DlrmMlpConfig(embedding=8, embedding_std=0.025, hidden=(32,), table_rows=1 << 10),
-        "demo": DlrmMlpConfig(
-            embedding=16, embedding_std=0.025, hidden=(128, 64), table_rows=1 << 16
-        ),
-        "paper": DlrmMlpConfig(
-            embedding=64, embedding_std=0.025, hidden=(1024, 512, 256), table_rows=1 << 22
-        ),
+        "tiny": DlrmMlpConfig(8, (32,), TableConfig(rows=1 << 10, std=0.025)),
+        "demo": DlrmMlpConfig(16, (128, 64), TableConfig(rows=1 << 20, std=0.025)),
+        "paper": DlrmMlpConfig(64, (1024, 512, 256), TableConfig(rows=1 << 24, std=0.025)),
     }
 )
 
@@ -64,9 +57,7 @@ class DlrmMlp(RankingModel):
     def __init__(self, layout: Layout, config: DlrmMlpConfig) -> None:
         super().__init__()
         dim = config.embedding
-        self.tables = Tables(
-            layout, lambda: HashedTable(config.table_rows, dim, config.embedding_std)
-        )
+        self.tables = tables_for(layout, config.tables, dim)
         self.request = FeatureEmbedder(layout.request, dim)
         self.candidate = FeatureEmbedder(layout.candidate, dim)
         self.action = FeatureEmbedder(layout.action, dim)

@@ -79,6 +79,7 @@ class RowwiseAdagrad:
         table.square_sum.index_copy_(0, rows, sums)
         step = g / (sums.sqrt() + self.epsilon)[:, None]
         table.weight.index_add_(0, rows, step, alpha=-self.rate)
+        table.touched(rows)
 
 
 class Optimisers:

@@ -11,7 +11,7 @@ from models.layers.grouped import GroupedMlp
 from models.layout import Layout
 from models.mtfm.config import MtfmConfig
 from models.mtfm.plan import TokenPlan
-from models.tables import HashedTable, Tables
+from models.tables import tables_for
 
 
 class Tokenizer(nn.Module):
@@ -34,8 +34,9 @@ class Tokenizer(nn.Module):
         of_action = dim + self.action.width
         self.sample_width = dim + self.request.width + self.candidate.width
         self.scale = config.sequence_scale
-        self.samples = _tables(replace(layout, action=()), config)
-        self.actions = _tables(replace(layout, request=(), candidate=()), config)
+        self.samples = tables_for(replace(layout, action=()), config.tables, dim)
+        of_actions = replace(layout, request=(), candidate=())
+        self.actions = tables_for(of_actions, config.tables, dim)
         self.streams = GroupedMlp(2 * len(layout.actions), of_action, hidden, width)
         self.scenarios = GroupedMlp(
             len(layout.scenarios), self.sample_width, hidden, width, alike=True
@@ -57,9 +58,3 @@ class Tokenizer(nn.Module):
         user = [one.index_select(0, batch.sample_request) for one in user]
         candidate = self.candidate(self.samples, batch.sample_features)
         return torch.cat([*user, *candidate, embedded_items(self.samples, batch.item)], dim=1)
-
-
-def _tables(layout: Layout, config: MtfmConfig) -> Tables:
-    return Tables(
-        layout, lambda: HashedTable(config.table_rows, config.embedding, config.embedding_std)
-    )

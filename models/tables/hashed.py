@@ -1,10 +1,12 @@
 """A table of fixed size in which ids that fall on one row share it."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.tables.base import EmbeddingTable
+from models.tables.base import Changes, EmbeddingTable
 
 
 class HashedTable(EmbeddingTable):
@@ -16,15 +18,38 @@ class HashedTable(EmbeddingTable):
         std: standard deviation of the normal initial values.
     """
 
+    _changed: Tensor
+    """bool [rows]: what the next `changes` gives."""
+
     def __init__(self, rows: int, dim: int, std: float) -> None:
         super().__init__()
         self.rows = rows
         self.weight = nn.Parameter(torch.randn(rows + 1, dim) * std)
         self.register_buffer("square_sum", torch.zeros(rows + 1))
+        self.register_buffer("_changed", torch.ones(rows + 1, dtype=torch.bool), persistent=False)
 
     def forward(self, ids: Tensor, present: Tensor) -> Tensor:
         rows = torch.where(present, 1 + unsigned_remainder(ids, self.rows), 0)
         return functional.embedding(rows, self.weight, sparse=True)
+
+    def touched(self, rows: Tensor) -> None:
+        self._changed[rows] = True
+
+    def changes(self) -> dict[str, Tensor]:
+        rows = self._changed.nonzero()[:, 0]
+        self._changed.zero_()
+        return {"rows": rows} | {name: values[rows] for name, values in self.by_row.items()}
+
+    def restore(self, parts: Iterable[Changes]) -> None:
+        for part in parts:
+            for name, values in self.by_row.items():
+                if len(part["rows"]) > len(values) or part[name].shape[1:] != values.shape[1:]:
+                    raise ValueError(
+                        f"{name}: expected rows of {tuple(values.shape)}, "
+                        f"received some of {tuple(part[name].shape)}"
+                    )
+                values[part["rows"].to(values.device)] = part[name].to(values.device)
+        self._changed.fill_(True)
 
 
 def unsigned_remainder(ids: Tensor, divisor: int) -> Tensor:

@@ -35,6 +35,8 @@ class _Arrays(NamedTuple):
     last_used: Ints
     free: Ints
     head: Ints
+    changed: npt.NDArray[np.bool_]
+    low: Ints
 
 
 @dataclass(frozen=True)
@@ -99,30 +101,57 @@ class Slots:
 
     def state(self) -> dict[str, Ints]:
         """All that `restore` needs; arrays as long as what is in use."""
-        arrays, size = self._arrays, self.size
-        return {
-            "ids": arrays.ids[:size].copy(),
-            "last_used": arrays.last_used[:size].copy(),
-            "free": arrays.free[: int(arrays.head[_FREE])].copy(),
-            "head": arrays.head.copy(),
+        free = self._arrays.free[: int(self._arrays.head[_FREE])].copy()
+        return self._of(np.arange(self.size)) | {"free": free, "free_from": np.zeros(1, np.int64)}
+
+    def changes(self) -> dict[str, Ints]:
+        """What differs from the last call, or from a new one's; O(slots changed).
+
+        `slots`: those that were used, got an id or lost it. `free`: the free ones from the
+        `free_from`-th on.
+        """
+        arrays, n_free = self._arrays, int(self._arrays.head[_FREE])
+        low = arrays.low.copy()
+        slots = np.flatnonzero(arrays.changed[: self.size])
+        arrays.changed[slots] = False
+        arrays.low[0] = n_free
+        return self._of(slots) | {
+            "free": arrays.free[int(low[0]) : n_free].copy(),
+            "free_from": low,
         }
 
-    def restore(self, state: Mapping[str, Ints]) -> None:
-        """Bring back what `state` gave. Raises ValueError if there is no room for it."""
-        size = len(state["ids"])
-        if size > self.most:
-            raise ValueError(f"expected at most {self.most:,} slots, received {size:,}")
+    def _of(self, slots: Ints) -> dict[str, Ints]:
+        arrays = self._arrays
+        own = {"ids": arrays.ids[slots], "last_used": arrays.last_used[slots]}
+        return own | {"slots": slots, "head": arrays.head.copy()}
+
+    def clear(self) -> None:
+        """Forget everything, for `take_over`."""
         self._arrays = _empty(self.most)
-        self._arrays.ids[:size] = state["ids"]
-        self._arrays.last_used[:size] = state["last_used"]
-        self._arrays.free[: len(state["free"])] = state["free"]
-        self._arrays.head[:] = state["head"]
+
+    def take_over(self, state: Mapping[str, Ints]) -> None:
+        """After `clear`: take over a `state`, then the `changes` made to it; `end` ends it.
+
+        Raises ValueError if there is no room for it.
+        """
+        arrays, slots, free_from = self._arrays, state["slots"], int(state["free_from"][0])
+        if len(slots) and int(slots[-1]) >= self.most:
+            raise ValueError(f"expected at most {self.most:,} slots, received {slots[-1] + 1:,}")
+        arrays.ids[slots] = state["ids"]
+        arrays.last_used[slots] = state["last_used"]
+        arrays.free[free_from : free_from + len(state["free"])] = state["free"]
+        arrays.head[:] = state["head"]
+
+    def end(self) -> None:
+        """All was taken over: ids are found again, and all of it counts as changed."""
         _index_again(self._arrays)
+        self._arrays.changed[: self.size] = True
 
 
 def _empty(most: int) -> _Arrays:
     ids, last_used, free = (np.empty(most, np.int64) for _ in range(3))
-    return _Arrays(new_index(most), ids, last_used, free, np.zeros(_HEAD, np.int64))
+    head, low = np.zeros(_HEAD, np.int64), np.zeros(1, np.int64)
+    return _Arrays(new_index(most), ids, last_used, free, head, np.zeros(most, np.bool_), low)
 
 
 @njit(cache=True)
@@ -151,6 +180,7 @@ def _claim(arrays, ids, wanted, oldest):  # type: ignore[no-untyped-def]
                 n_born += 1
                 arrays.head[_EXPIRED] += 1
             arrays.last_used[slot] = clock
+            arrays.changed[slot] = True
         slots[at] = slot
     _sweep(arrays, SWEEP * len(ids), oldest)
     for at in range(len(ids)):
@@ -171,6 +201,7 @@ def _give(arrays, one, clock):  # type: ignore[no-untyped-def]
     head = arrays.head
     if head[_FREE] > 0:
         head[_FREE] -= 1
+        arrays.low[0] = min(arrays.low[0], head[_FREE])
         slot = arrays.free[head[_FREE]]
     elif head[_SIZE] < len(arrays.ids):
         slot = head[_SIZE]
@@ -185,6 +216,7 @@ def _give(arrays, one, clock):  # type: ignore[no-untyped-def]
     insert(arrays.lookup, one, slot)
     arrays.ids[slot] = one
     arrays.last_used[slot] = clock
+    arrays.changed[slot] = True
     return slot
 
 
@@ -212,6 +244,7 @@ def _sweep(arrays, steps, oldest):  # type: ignore[no-untyped-def]
         if last_used[slot] < oldest:
             remove(arrays.lookup, arrays.ids[slot])
             last_used[slot] = UNUSED
+            arrays.changed[slot] = True
             arrays.free[head[_FREE]] = slot
             head[_FREE] += 1
             head[_EXPIRED] += 1

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.optimisers import RowwiseAdagrad
-from models.tables import GrowingTable
-from models.tables.growing import with_changes
+from models.tables import GrowingTable, HashedTable
 from models.tables.index import SEGMENT, find, insert, new_index, remove
 from models.tables.slots import LOOK, SWEEP, Slots
 
@@ -141,7 +140,8 @@ def test_slots_are_given_kept_and_given_on_as_the_rules_say(data: st.DataObject)
             slow.clock += 1
         if data.draw(st.booleans()):
             again = Slots(most, expire_after)
-            again.restore(fast.state())
+            again.take_over(fast.state())
+            again.end()
             fast = again
 
 
@@ -313,20 +313,46 @@ def assert_same(received: dict[str, Tensor], expected: dict[str, Tensor]) -> Non
 
 def test_changes_one_after_another_make_the_state() -> None:
     table = small_table()
-    table.changes()
-    states = [dict(table.state_dict())]
-    sizes = []
+    parts = [table.changes()]
 
     def check() -> None:
-        changes = table.changes()
-        sizes.append(len(changes["rows"]))
-        states.append(with_changes(states[-1], changes))
-        assert_same(states[-1], dict(table.state_dict()))
+        parts.append(table.changes())
+        again = small_table()
+        again.restore(parts)
+        assert_same(dict(again.state_dict()), dict(table.state_dict()))
 
     trained(table, range(30), check)
-    assert max(sizes) <= 2 + 20  # the shared rows, and at most one for each id looked up
-    again = small_table()
-    again.load_state_dict(states[-1])
+    assert table.slots.counts["given_on"] + table.slots.counts["expired"] > 20
+    # The shared rows; one for each id looked up, and those found expired on the way.
+    assert max(len(part["rows"]) for part in parts) <= 2 + 20 + 30
+    assert len(table.changes()["rows"]) == 2
+
+
+def test_what_did_not_change_is_not_given_again() -> None:
+    table = GrowingTable(rows=1000, dim=4, std=0.1, admit_after=2)
+    there = torch.ones(900, dtype=torch.bool)
+    table.rows_of(torch.arange(900), there)
+    table.changes()
+    table.rows_of(torch.tensor([5, 5, 901]), there[:3])
+    changes = table.changes()
+    assert changes["rows"].tolist() == [0, 1, 2]
+    assert changes["ids"].tolist() == [5]
+    assert len(changes["seen_ids"]) == 2
+
+
+def test_a_fixed_table_gives_the_rows_that_the_optimiser_touched() -> None:
+    torch.manual_seed(0)
+    table, again = HashedTable(10, 3, 0.1), HashedTable(10, 3, 0.1)
+    parts = [table.changes()]
+    assert len(parts[0]["rows"]) == 11
+    adagrad = RowwiseAdagrad([table], rate=0.1, epsilon=1e-8)
+    for ids in ([3, 4], [4, 14], [9]):
+        adagrad.zero_grad()
+        table(torch.tensor(ids), torch.ones(len(ids), dtype=torch.bool)).sum().backward()
+        adagrad.step()
+        parts.append(table.changes())
+    assert [part["rows"].tolist() for part in parts[1:]] == [[4, 5], [5], [10]]
+    again.restore(parts)
     assert_same(dict(again.state_dict()), dict(table.state_dict()))
 
 
