@@ -70,7 +70,8 @@ class Trainer:
         self.model = model.to(device)
         self.tables = split_parameters(self.model).tables
         self.optimisers = Optimisers(self.model, identity.learner.optimiser)
-        self.step = Step(self.model, self.optimisers, identity.learner.task_weights)
+        learner = identity.learner
+        self.step = Step(self.model, self.optimisers, learner.task_weights, learner.precision)
         self.progress = Progress(initial_lineage(identity.to_json()))
         self.since_version = Verdict.empty(self.layout)
         """Verdicts merged since the last version; its items are those of all windows so far."""

@@ -53,6 +53,8 @@ class EmbeddingTable(nn.Module, ABC):
 
     def keep_beside(self, name: str, *shape: int) -> None:
         """Let each row have further numbers of this shape, which begin as zeros."""
+        if name in self.kept_beside:
+            return
         zeros = untouched_zeros(len(self.weight), *shape).to(self.weight.device)
         self.register_buffer(name, zeros)
         self.kept_beside.append(name)

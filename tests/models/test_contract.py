@@ -172,15 +172,15 @@ def through_bytes(state: dict[str, Any]) -> dict[str, Any]:
     return torch.load(file, weights_only=True)
 
 
-@pytest.mark.parametrize("dense", ["adam", "rmsprop"])
-def test_resuming_equals_never_having_stopped(name: str, dense: str) -> None:
-    config = OptimiserConfig(dense=dense)
+@pytest.mark.parametrize(("dense", "sparse"), [("adam", "adagrad"), ("rmsprop", "adam")])
+def test_resuming_equals_never_having_stopped(name: str, dense: str, sparse: str) -> None:
+    config = OptimiserConfig(dense=dense, sparse=sparse)
     batches = [BatchBuilder(seed).batch() for seed in range(4)]
     straight, resumed = tiny(name), tiny(name, seed=9)
     optimisers = Optimisers(straight, config)
     train(straight, optimisers, batches[:2])
-    resumed.load_state_dict(through_bytes(straight.state_dict()))
     others = Optimisers(resumed, config)
+    resumed.load_state_dict(through_bytes(straight.state_dict()))
     others.load_state_dict(through_bytes(optimisers.state_dict()))
     train(straight, optimisers, batches[2:])
     train(resumed, others, batches[2:])

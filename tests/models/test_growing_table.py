@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.optimisers import RowwiseAdagrad
+from models.rowwise import RowwiseAdagrad
 from models.tables import GrowingTable, HashedTable
 from models.tables.index import SEGMENT, find, insert, new_index, remove
 from models.tables.slots import LOOK, SWEEP, Slots

@@ -9,7 +9,7 @@ from torch import nn
 import models
 from models.averaging import RunningMean
 from models.loss import weighted_bce
-from models.optimisers import OptimiserConfig, Optimisers, RowwiseAdagrad, split_parameters
+from models.optimisers import OptimiserConfig, Optimisers, split_parameters
 from models.tables import (
     ITEM,
     EmbeddingTable,
@@ -54,31 +54,6 @@ def test_rows_start_as_spread_as_the_configuration_says(kind: str) -> None:
     assert rows.mean().item() == pytest.approx(0, abs=0.0125)
 
 
-def test_rowwise_adagrad_by_hand() -> None:
-    # Row 1 is looked up twice, with gradients [1, 2] + [2, 2] = [3, 4]: mean square 12.5.
-    # First step:  s = 12.5, w = 1 - 0.1 · g / √12.5.  Same again: s = 25, w -= 0.1 · g / 5.
-    table = HashedTable(rows=2, dim=2, std=1.0)
-    with torch.no_grad():
-        table.weight.fill_(1.0)
-    adagrad = RowwiseAdagrad([table], rate=0.1, epsilon=0.0)
-    first = [1 - 0.3 / 12.5**0.5, 1 - 0.4 / 12.5**0.5]
-    for square_sum, row in [(12.5, first), (25.0, [first[0] - 0.06, first[1] - 0.08])]:
-        adagrad.zero_grad()
-        rows = table(torch.tensor([0, 0]), present(True, True))
-        (rows * torch.tensor([[1.0, 2.0], [2.0, 2.0]])).sum().backward()
-        adagrad.step()
-        assert table.square_sum.tolist() == [0.0, square_sum, 0.0]
-        torch.testing.assert_close(table.weight[1].detach(), torch.tensor(row))
-    assert table.weight[[0, 2]].tolist() == [[1.0, 1.0], [1.0, 1.0]]
-
-
-def test_table_without_a_lookup_stays() -> None:
-    table = HashedTable(rows=2, dim=2, std=1.0)
-    before = table.weight.clone()
-    RowwiseAdagrad([table], rate=0.1, epsilon=0.0).step()
-    assert torch.equal(table.weight, before)
-
-
 def test_parameters_are_split_without_rest_or_overlap() -> None:
     model = models.create("mtfm", LAYOUT, "tiny")
     split = split_parameters(model)
@@ -90,10 +65,11 @@ def test_parameters_are_split_without_rest_or_overlap() -> None:
     assert len(in_tables) + len(split.dense) == len(list(model.parameters()))
 
 
-def test_step_moves_tables_and_dense_parameters() -> None:
+@pytest.mark.parametrize("sparse", ["adagrad", "adam"])
+def test_step_moves_tables_and_dense_parameters(sparse: str) -> None:
     model, batch = models.create("dlrm_mlp", LAYOUT, "tiny"), BatchBuilder(0).batch()
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
-    optimisers = Optimisers(model, OptimiserConfig(dense="rmsprop"))
+    optimisers = Optimisers(model, OptimiserConfig(dense="rmsprop", sparse=sparse))
     weighted_bce(model(batch), batch).backward()
     optimisers.step()
     assert not [k for k, p in model.named_parameters() if torch.equal(p, before[k])]
