@@ -18,6 +18,7 @@ from learner.settings import LearnerSettings, Summary
 from learner.stopping import stop_on_signals
 from learner.tracking import RunSpec, Tracker
 from learner.trainer import Identity, Trainer
+from learner.writer import Writer
 from models.layout import Layout
 from schemas.errors import StoreError, UserError
 from schemas.spec import Spec, load
@@ -60,8 +61,15 @@ class Daemon:
         )
         self.store = WindowStore(settings.windows)
         feed = Feed(self.store, spec, Layout.of(spec), config.batch_users)
+        self.writer = Writer(self.folder.checkpoints)
         self.loop = Loop(
-            settings, self.trainer, feed, self.folder, self.outbox.wake, self.stop.is_set
+            settings,
+            self.trainer,
+            feed,
+            self.folder,
+            self.writer,
+            self.outbox.wake,
+            self.stop.is_set,
         )
 
     def run(self) -> Summary:
@@ -70,7 +78,9 @@ class Daemon:
         begun = self.trainer.progress.step
         self.outbox.start()
         try:
-            self._learn()
+            with self.writer:
+                self._learn()
+                self.writer.wait()
         finally:
             unsent = self.outbox.close(self.settings.mlflow_patience_s)
             if unsent:

@@ -17,6 +17,7 @@ from learner.registry import stage
 from learner.scoring import Verdict
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
+from learner.writer import Writer
 from models.batch import UserBatch
 from schemas.errors import StoreError
 from schemas.windows.manifest import Manifest
@@ -37,7 +38,11 @@ class StateFolder:
         """The parts of a state folder, made if absent."""
         versions = settings.state / "versions"
         versions.mkdir(parents=True, exist_ok=True)
-        checkpoints = Checkpoints(settings.state / "checkpoints", settings.keep_checkpoints)
+        checkpoints = Checkpoints(
+            settings.state / "checkpoints",
+            settings.keep_checkpoints,
+            settings.whole_checkpoint_every,
+        )
         return cls(checkpoints, Journal(settings.state / "metrics.jsonl"), versions)
 
 
@@ -49,6 +54,7 @@ class Loop:
         trainer: the model and its state.
         feed: the windows as batches.
         folder: where state goes.
+        writer: of its checkpoints.
         reported: called when there is something new for MLflow.
         stopping: whether to stop after the batch at hand.
     """
@@ -59,6 +65,7 @@ class Loop:
         trainer: Trainer,
         feed: Feed,
         folder: StateFolder,
+        writer: Writer,
         reported: Callable[[], None],
         stopping: Callable[[], bool],
     ) -> None:
@@ -69,6 +76,7 @@ class Loop:
         self._folder = folder
         self._reported = reported
         self._stopping = stopping
+        self._writer = writer
         self._saved: Progress | None = None
         self._batches_since_checkpoint = 0
         self.samples = 0
@@ -81,12 +89,13 @@ class Loop:
         return self._score(manifest) and self._train(manifest)
 
     def checkpoint(self) -> None:
-        """Save the state, unless it is saved already."""
+        """Begin to save the state, unless it is saved already."""
         self._batches_since_checkpoint = 0
         if self._trainer.progress is self._saved:
             return
         journal_bytes = self._folder.journal.flush()
-        self._folder.checkpoints.save(state.snapshot(self._trainer, journal_bytes))
+        live = [table.live() for table in self._trainer.tables.values()]
+        self._writer.write(state.snapshot(self._trainer, journal_bytes), live)
         self._saved = self._trainer.progress
 
     def register(self) -> None:
@@ -114,12 +123,17 @@ class Loop:
                 self._trainer.train(cursor, batch)
                 self.samples += batch.n_samples
                 self._batches_since_checkpoint += 1
-                if self._batches_since_checkpoint >= self._settings.checkpoint_every_batches:
+                if self._checkpoint_is_due():
                     self.checkpoint()
                 if self._stopping():
                     return False
         self._finish(manifest)
         return True
+
+    def _checkpoint_is_due(self) -> bool:
+        """Not while the last one is being written: then the next batch asks again."""
+        due = self._batches_since_checkpoint >= self._settings.checkpoint_every_batches
+        return due and not self._writer.busy
 
     def _finish(self, manifest: Manifest) -> None:
         self._write(manifest, losses(self._trainer.progress))

@@ -27,6 +27,8 @@ class LearnerSettings:
     checkpoint_every_batches: int = 200
     """Also at every registered version and at the end."""
     keep_checkpoints: int = 3
+    whole_checkpoint_every: int = 20
+    """Checkpoints whose changed rows may make up a table until all its rows are written anew."""
     register_every_windows: int = 12
     """Also at the end, if a window was learned since."""
     experiment: str | None = None

@@ -21,14 +21,16 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def snapshot(trainer: Trainer, journal_bytes: int) -> Snapshot:
-    """Everything that continuing exactly needs."""
-    model, model_form = flatten(trainer.model.state_dict())
+    """A copy of everything that continuing exactly needs; of tables, what changed since the last.
+
+    What it costs beside the dense weights is proportional to the rows that changed.
+    """
     optimisers, optimisers_form = flatten(trainer.optimisers.state_dict())
     verdict = trainer.since_version
     return Snapshot(
         parts={
-            "model": model,
-            "optimisers": optimisers,
+            "model": _copies(trainer.dense_state()),
+            "optimisers": _copies(optimisers),
             "random": _random_state(trainer.device),
             "metrics": _sparse(verdict.model.arrays()),
             "baseline_metrics": _sparse(verdict.baseline.arrays()),
@@ -39,8 +41,10 @@ def snapshot(trainer: Trainer, journal_bytes: int) -> Snapshot:
             "progress": trainer.progress.to_json(),
             "unscored": verdict.unscored,
             "journal_bytes": journal_bytes,
-            "forms": {"model": model_form, "optimisers": optimisers_form},
+            "optimisers_form": optimisers_form,
+            "tables": list(trainer.tables),
         },
+        rows=[[table.changes()] for table in trainer.tables.values()],
     )
 
 
@@ -50,9 +54,9 @@ def restore(trainer: Trainer, saved: Snapshot) -> int:
     Raises UserError for a snapshot of another model, configuration or spec.
     """
     _expect_same(trainer.identity, saved.state["identity"])
-    forms = saved.state["forms"]
-    trainer.model.load_state_dict(unflatten(saved.parts["model"], forms["model"]))
-    trainer.optimisers.load_state_dict(unflatten(saved.parts["optimisers"], forms["optimisers"]))
+    _restore_weights(trainer, saved)
+    form = saved.state["optimisers_form"]
+    trainer.optimisers.load_state_dict(unflatten(saved.parts["optimisers"], form))
     trainer.since_version = Verdict(
         model=Scorecard.from_arrays(_dense(saved.parts["metrics"])),
         baseline=Scorecard.from_arrays(_dense(saved.parts["baseline_metrics"])),
@@ -62,6 +66,29 @@ def restore(trainer: Trainer, saved: Snapshot) -> int:
     trainer.progress = Progress.from_json(saved.state["progress"])
     _restore_random(saved.parts["random"], trainer.device)
     return int(saved.state["journal_bytes"])
+
+
+@torch.no_grad()
+def _restore_weights(trainer: Trainer, saved: Snapshot) -> None:
+    """Names and shapes follow from the identity, unless other software wrote the snapshot."""
+    state, weights = trainer.dense_state(), saved.parts["model"]
+    try:
+        if (state.keys(), list(trainer.tables)) != (weights.keys(), saved.state["tables"]):
+            raise ValueError("weights of other names")
+        for name, tensor in state.items():
+            tensor.copy_(weights[name])
+        for table, changes in zip(trainer.tables.values(), saved.rows, strict=True):
+            table.restore(changes)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise UserError(
+            f"checkpoint: expected the weights of {trainer.identity.model} as this version of "
+            f"the software builds it, received others ({error}). Continue with the version that "
+            "wrote the state, or name an empty state folder to train from the first window."
+        ) from error
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _expect_same(own: Identity, stored: Mapping[str, Any]) -> None:

@@ -18,7 +18,8 @@ from learner.step import Step
 from models import create
 from models.batch import UserBatch
 from models.layout import Layout
-from models.optimisers import Optimisers, split_parameters
+from models.optimisers import Optimisers
+from models.tables import tables_in
 from schemas.errors import UserError
 from schemas.spec import Spec, spec_digest
 from schemas.windows.manifest import Manifest
@@ -68,7 +69,7 @@ class Trainer:
             identity.model, self.layout, identity.preset, dict(identity.overrides), seed=seed
         )
         self.model = model.to(device)
-        self.tables = split_parameters(self.model).tables
+        self.tables = tables_in(self.model)
         self.optimisers = Optimisers(self.model, identity.learner.optimiser)
         learner = identity.learner
         self.step = Step(self.model, self.optimisers, learner.task_weights, learner.precision)
@@ -92,9 +93,15 @@ class Trainer:
             logits: Tensor = self.model(batch.to(self.device))
         return logits
 
+    def dense_state(self) -> dict[str, Tensor]:
+        """All of the model that is in no table, by name; not copied."""
+        owned = tuple(f"{name}." for name in self.tables)
+        state = self.model.state_dict()
+        return {name: one for name, one in state.items() if not name.startswith(owned)}
+
     def begin(self, manifest: Manifest, verdict: Verdict) -> None:
         """A window was scored; from here on it is trained on. Rows are a window older."""
-        for table in self.tables:
+        for table in self.tables.values():
             table.tick()
         self.since_version = self.since_version.merge(verdict)
         self.progress = self.progress.begin(manifest)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.averaging import RunningMean
 from models.rowwise import Rowwise, RowwiseAdagrad, RowwiseAdam
-from models.tables import EmbeddingTable
+from models.tables import EmbeddingTable, tables_in
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Parameters:
 
 def split_parameters(model: nn.Module) -> Parameters:
     """The tables of a model, and the parameters that belong to no table."""
-    tables = tuple(m for m in model.modules() if isinstance(m, EmbeddingTable))
+    tables = tuple(tables_in(model).values())
     in_tables = {id(p) for table in tables for p in table.parameters()}
     return Parameters(tables, tuple(p for p in model.parameters() if id(p) not in in_tables))
 

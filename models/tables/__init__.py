@@ -4,7 +4,7 @@ from models.tables.base import EmbeddingTable
 from models.tables.config import TableConfig, tables_for
 from models.tables.growing import GrowingTable
 from models.tables.hashed import HashedTable
-from models.tables.named import ITEM, Tables, table_names
+from models.tables.named import ITEM, Tables, table_names, tables_in
 
 __all__ = [
     "ITEM",
@@ -15,4 +15,5 @@ __all__ = [
     "Tables",
     "table_names",
     "tables_for",
+    "tables_in",
 ]

@@ -35,12 +35,24 @@ class EmbeddingTable(nn.Module, ABC):
         """The rows of `ids` int64 [n] where `present` bool [n], else *missing*: [n, dim]."""
 
     @abstractmethod
+    def live(self) -> dict[str, Tensor]:
+        """Everything, not copied: it goes on changing as the table does."""
+
+    @abstractmethod
     def changes(self) -> dict[str, Tensor]:
-        """Copies of what changed since the last call; the first gives everything."""
+        """Copies of what changed since the last call or since `restore`; at first, of everything.
+
+        What was read of `live` at any time between two calls becomes, with the second call's
+        changes, what the table is at the second call: `live` may be written while rows change.
+        """
+
+    @abstractmethod
+    def all_changed(self) -> None:
+        """Let the next `changes` give everything."""
 
     @abstractmethod
     def restore(self, parts: Iterable[Changes]) -> None:
-        """Become what `changes` gave, call after call from the first on.
+        """Become what `changes` gave, call after call, from the first on or from a `live`.
 
         Raises ValueError if the table has no room for it or is of another width.
         """

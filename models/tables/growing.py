@@ -111,9 +111,22 @@ class GrowingTable(EmbeddingTable):
         for name in ("square_sum", *self.kept_beside):
             getattr(self, name)[rows] = 0
 
+    def live(self) -> dict[str, Tensor]:
+        seen = self._seen.live()
+        arrays = self.slots.live() | _named_seen(seen)
+        sightings = self._sightings[: len(seen["ids"])]
+        return self._part(arrays, sightings, {k: v[: self.size] for k, v in self.by_row.items()})
+
     def changes(self) -> dict[str, Tensor]:
         slots, seen = self.slots.changes(), self._seen.changes()
-        return self._part(slots, seen)
+        rows = np.concatenate([np.arange(FIRST), slots.pop("slots") + FIRST])
+        arrays = slots | _named_seen(seen) | {"rows": rows}
+        sightings = self._sightings[seen["slots"]]
+        return self._part(arrays, sightings, {k: _copied(v, rows) for k, v in self.by_row.items()})
+
+    def all_changed(self) -> None:
+        self.slots.all_changed()
+        self._seen.all_changed()
 
     def restore(self, parts: Iterable[Changes]) -> None:
         self.slots.clear()
@@ -123,27 +136,26 @@ class GrowingTable(EmbeddingTable):
         self.slots.end()
         self._seen.end()
 
-    def _part(self, slots: Mapping[str, Ints], seen: Mapping[str, Ints]) -> dict[str, Tensor]:
-        rows = np.concatenate([np.arange(FIRST), slots["slots"] + FIRST])
-        arrays = {name: slots[name] for name in _SLOTS} | {"rows": rows}
-        arrays |= {f"seen_{name}": seen[name] for name in ("slots", *_SLOTS)}
-        arrays |= {"sightings": self._sightings[seen["slots"]], "salt": np.array(self._salt)}
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return tensors | {name: _copied(one, rows) for name, one in self.by_row.items()}
+    def _part(
+        self, arrays: dict[str, Ints], sightings: Ints, by_row: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        own = {"sightings": sightings, "salt": np.array(self._salt)}
+        return {k: torch.from_numpy(one) for k, one in (arrays | own).items()} | by_row
 
     @torch.no_grad()
     def _take_over(self, part: Changes) -> None:
-        arrays = {name: part[name].cpu().numpy() for name in _ARRAYS}
-        rows, width = arrays["rows"], part["weight"].shape[1]
+        arrays = {name: part[name].cpu().numpy() for name in part if name not in self.by_row}
+        rows = arrays.get("rows", np.arange(len(part["weight"])))
+        width = part["weight"].shape[1]
         if width != self.dim or rows[-1] >= len(self.weight):
             raise ValueError(
                 f"expected at most {len(self.weight):,} rows of {self.dim} numbers, "
                 f"received {rows[-1] + 1:,} of {width}"
             )
-        own = {name: arrays[name] for name in _SLOTS} | {"slots": rows[FIRST:] - FIRST}
-        self.slots.take_over(own)
-        self._seen.take_over({name: arrays[f"seen_{name}"] for name in ("slots", *_SLOTS)})
-        self._sightings[arrays["seen_slots"]] = arrays["sightings"]
+        seen = {k.removeprefix(_SEEN): one for k, one in arrays.items() if k.startswith(_SEEN)}
+        self._sightings[seen.get("slots", slice(len(seen["ids"])))] = arrays["sightings"]
+        self._seen.take_over(seen)
+        self.slots.take_over(arrays | ({"slots": rows[FIRST:] - FIRST} if "rows" in arrays else {}))
         self._salt = int(arrays["salt"])
         for name, values in self.by_row.items():
             values[_range_or(rows)] = part[name].to(values)
@@ -155,7 +167,7 @@ class GrowingTable(EmbeddingTable):
         keep_vars: bool,  # noqa: ARG002
     ) -> None:
         """Rows in use, which ids have them, and what decides about the next ones."""
-        for name, tensor in self._part(self.slots.state(), self._seen.state()).items():
+        for name, tensor in self.live().items():
             destination[prefix + name] = tensor
 
     def _load_from_state_dict(
@@ -168,20 +180,23 @@ class GrowingTable(EmbeddingTable):
         unexpected_keys: list[str],  # noqa: ARG002
         error_msgs: list[str],
     ) -> None:
-        names = (*_ARRAYS, *self.by_row)
+        names = self.live().keys()
         missing = [prefix + name for name in names if prefix + name not in state_dict]
         if missing:
             missing_keys += missing
             return
         try:
             self.restore([{name: state_dict[prefix + name] for name in names}])
+            self.all_changed()
         except ValueError as error:
             error_msgs.append(f"{prefix.removesuffix('.')}: {error}")
 
 
-_SLOTS = ("ids", "last_used", "free", "free_from", "head")
-_SEEN = tuple(f"seen_{name}" for name in ("slots", *_SLOTS))
-_ARRAYS = ("rows", *_SLOTS, *_SEEN, "sightings", "salt")
+_SEEN = "seen_"
+
+
+def _named_seen(seen: Mapping[str, Ints]) -> dict[str, Ints]:
+    return {f"{_SEEN}{name}": array for name, array in seen.items()}
 
 
 def _copied(values: Tensor, rows: Ints) -> Tensor:

@@ -35,21 +35,32 @@ class HashedTable(EmbeddingTable):
     def touched(self, rows: Tensor) -> None:
         self._changed[rows] = True
 
+    def live(self) -> dict[str, Tensor]:
+        return dict(self.by_row)
+
     def changes(self) -> dict[str, Tensor]:
         rows = self._changed.nonzero()[:, 0]
         self._changed.zero_()
         return {"rows": rows} | {name: values[rows] for name, values in self.by_row.items()}
 
+    def all_changed(self) -> None:
+        self._changed.fill_(True)
+
     def restore(self, parts: Iterable[Changes]) -> None:
         for part in parts:
             for name, values in self.by_row.items():
-                if len(part["rows"]) > len(values) or part[name].shape[1:] != values.shape[1:]:
-                    raise ValueError(
-                        f"{name}: expected rows of {tuple(values.shape)}, "
-                        f"received some of {tuple(part[name].shape)}"
-                    )
-                values[part["rows"].to(values.device)] = part[name].to(values.device)
-        self._changed.fill_(True)
+                self._take_over(values, part[name], part.get("rows"))
+        self._changed.zero_()
+
+    def _take_over(self, values: Tensor, received: Tensor, rows: Tensor | None) -> None:
+        last = len(received) if rows is None or not len(rows) else int(rows[-1]) + 1
+        if last > len(values) or received.shape[1:] != values.shape[1:]:
+            raise ValueError(
+                f"expected at most {len(values):,} rows of {self.dim} numbers, "
+                f"received {last:,} of {received.shape[-1]}"
+            )
+        at = slice(len(received)) if rows is None else rows.to(values.device)
+        values[at] = received.to(values)
 
 
 def unsigned_remainder(ids: Tensor, divisor: int) -> Tensor:

@@ -99,53 +99,65 @@ class Slots:
         clock = int(self._arrays.head[_CLOCK])
         return _ALWAYS if self.expire_after is None else clock - self.expire_after
 
-    def state(self) -> dict[str, Ints]:
-        """All that `restore` needs; arrays as long as what is in use."""
-        free = self._arrays.free[: int(self._arrays.head[_FREE])].copy()
-        return self._of(np.arange(self.size)) | {"free": free, "free_from": np.zeros(1, np.int64)}
+    def live(self) -> dict[str, Ints]:
+        """All that `take_over` needs, not copied; arrays as long as what is in use."""
+        arrays, size = self._arrays, self.size
+        return {
+            "ids": arrays.ids[:size],
+            "last_used": arrays.last_used[:size],
+            "free": arrays.free[: int(arrays.head[_FREE])],
+            "free_from": np.zeros(1, np.int64),
+            "head": arrays.head,
+        }
 
     def changes(self) -> dict[str, Ints]:
-        """What differs from the last call, or from a new one's; O(slots changed).
+        """Copies of what changed since the last call; O(slots changed).
 
         `slots`: those that were used, got an id or lost it. `free`: the free ones from the
         `free_from`-th on.
         """
         arrays, n_free = self._arrays, int(self._arrays.head[_FREE])
-        low = arrays.low.copy()
         slots = np.flatnonzero(arrays.changed[: self.size])
+        changes = {
+            "slots": slots,
+            "ids": arrays.ids[slots],
+            "last_used": arrays.last_used[slots],
+            "free": arrays.free[int(arrays.low[0]) : n_free].copy(),
+            "free_from": arrays.low.copy(),
+            "head": arrays.head.copy(),
+        }
         arrays.changed[slots] = False
         arrays.low[0] = n_free
-        return self._of(slots) | {
-            "free": arrays.free[int(low[0]) : n_free].copy(),
-            "free_from": low,
-        }
+        return changes
 
-    def _of(self, slots: Ints) -> dict[str, Ints]:
-        arrays = self._arrays
-        own = {"ids": arrays.ids[slots], "last_used": arrays.last_used[slots]}
-        return own | {"slots": slots, "head": arrays.head.copy()}
+    def all_changed(self) -> None:
+        """Let the next `changes` give everything."""
+        self._arrays.changed[: self.size] = True
+        self._arrays.low[0] = 0
 
     def clear(self) -> None:
         """Forget everything, for `take_over`."""
         self._arrays = _empty(self.most)
 
     def take_over(self, state: Mapping[str, Ints]) -> None:
-        """After `clear`: take over a `state`, then the `changes` made to it; `end` ends it.
+        """After `clear`: take over what was `live`, then the `changes` made to it; then `end`.
 
         Raises ValueError if there is no room for it.
         """
-        arrays, slots, free_from = self._arrays, state["slots"], int(state["free_from"][0])
-        if len(slots) and int(slots[-1]) >= self.most:
-            raise ValueError(f"expected at most {self.most:,} slots, received {slots[-1] + 1:,}")
-        arrays.ids[slots] = state["ids"]
-        arrays.last_used[slots] = state["last_used"]
+        arrays, free_from = self._arrays, int(state["free_from"][0])
+        size = int(state["head"][_SIZE])
+        if size > self.most:
+            raise ValueError(f"expected at most {self.most:,} slots, received {size:,}")
+        at = state.get("slots", slice(len(state["ids"])))
+        arrays.ids[at] = state["ids"]
+        arrays.last_used[at] = state["last_used"]
         arrays.free[free_from : free_from + len(state["free"])] = state["free"]
         arrays.head[:] = state["head"]
 
     def end(self) -> None:
-        """All was taken over: ids are found again, and all of it counts as changed."""
+        """All was taken over: ids are found again. It counts as unchanged."""
         _index_again(self._arrays)
-        self._arrays.changed[: self.size] = True
+        self._arrays.low[0] = self._arrays.head[_FREE]
 
 
 def _empty(most: int) -> _Arrays:

@@ -140,7 +140,7 @@ def test_slots_are_given_kept_and_given_on_as_the_rules_say(data: st.DataObject)
             slow.clock += 1
         if data.draw(st.booleans()):
             again = Slots(most, expire_after)
-            again.take_over(fast.state())
+            again.take_over(fast.live())
             again.end()
             fast = again
 
@@ -317,15 +317,52 @@ def test_changes_one_after_another_make_the_state() -> None:
 
     def check() -> None:
         parts.append(table.changes())
-        again = small_table()
-        again.restore(parts)
-        assert_same(dict(again.state_dict()), dict(table.state_dict()))
+        assert_same(dict(again_of(parts).state_dict()), dict(table.state_dict()))
 
     trained(table, range(30), check)
     assert table.slots.counts["given_on"] + table.slots.counts["expired"] > 20
     # The shared rows; one for each id looked up, and those found expired on the way.
     assert max(len(part["rows"]) for part in parts) <= 2 + 20 + 30
     assert len(table.changes()["rows"]) == 2
+    # What was restored is as it was stored; what came by `load_state_dict` came from elsewhere.
+    assert len(again_of(parts).changes()["rows"]) == 2
+    loaded = small_table()
+    loaded.load_state_dict(table.state_dict())
+    assert len(loaded.changes()["rows"]) == table.size
+
+
+def again_of(parts: list[dict[str, Tensor]]) -> GrowingTable:
+    table = small_table()
+    table.restore(parts)
+    return table
+
+
+def copied(live: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in live.items()}
+
+
+@pytest.mark.parametrize("before_the_step", [True, False])
+def test_what_is_read_of_a_table_while_it_changes_is_mended_by_its_changes(
+    before_the_step: bool,
+) -> None:
+    """Half of what is stored is read early, the other half late; the changes make it one."""
+    table = small_table()
+    trained(table, range(10))
+    table.changes()
+    live = table.live()
+    early = copied(live)
+    trained(table, range(10, 14))
+    late = copied(live)
+    names = sorted(live)
+    torn = {
+        name: (early if (at % 2 == 0) == before_the_step else late)[name]
+        for at, name in enumerate(names)
+    }
+    half = len(live["weight"]) // 2
+    torn["weight"] = torch.cat([early["weight"][:half], late["weight"][half:]])
+    again = small_table()
+    again.restore([torn, table.changes()])
+    assert_same(dict(again.state_dict()), dict(table.state_dict()))
 
 
 def test_what_did_not_change_is_not_given_again() -> None:
