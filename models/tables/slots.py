@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from models.tables.index import IdIndex, Ints, find, insert, new_index, remove
+from models.tables.index import IdIndex, Ints, find, insert, insert_all, new_index, remove
 
 NONE = -1
 """No slot."""
@@ -156,8 +156,10 @@ class Slots:
 
     def end(self) -> None:
         """All was taken over: ids are found again. It counts as unchanged."""
-        _index_again(self._arrays)
-        self._arrays.low[0] = self._arrays.head[_FREE]
+        arrays, size = self._arrays, self.size
+        there = arrays.last_used[:size] != UNUSED
+        insert_all(arrays.lookup, arrays.ids[:size], there)
+        arrays.low[0] = arrays.head[_FREE]
 
 
 def _empty(most: int) -> _Arrays:
@@ -260,10 +262,3 @@ def _sweep(arrays, steps, oldest):  # type: ignore[no-untyped-def]
             arrays.free[head[_FREE]] = slot
             head[_FREE] += 1
             head[_EXPIRED] += 1
-
-
-@njit(cache=True)
-def _index_again(arrays):  # type: ignore[no-untyped-def]
-    for slot in range(arrays.head[_SIZE]):
-        if arrays.last_used[slot] != UNUSED:
-            insert(arrays.lookup, arrays.ids[slot], slot)

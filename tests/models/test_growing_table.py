@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.rowwise import RowwiseAdagrad
 from models.tables import GrowingTable, HashedTable
-from models.tables.index import SEGMENT, find, insert, new_index, remove
+from models.tables.index import SEGMENT, find, insert, insert_all, new_index, remove
 from models.tables.slots import LOOK, SWEEP, Slots
 
 
@@ -34,6 +34,27 @@ def test_the_index_is_a_dictionary_through_splits_and_removals() -> None:
     for one in range(1000):
         assert find(index, one) == -1
     assert index.used[: index.head[1]].sum() == len(expected)
+
+
+@pytest.mark.parametrize("size", [0, 1, 700, 20 * SEGMENT])
+def test_an_index_made_at_once_finds_what_one_made_id_by_id_finds(size: int) -> None:
+    rng = np.random.default_rng(size)
+    index, ids = new_index(40 * SEGMENT), rng.integers(-(2**63), 2**63 - 1, size)
+    there = rng.random(size) < 0.9
+    insert_all(index, ids, there)
+    for slot, one in enumerate(ids.tolist()):
+        assert find(index, one) == (slot if there[slot] else -1)
+    assert index.used[: index.head[1]].sum() == there.sum()
+    # It goes on growing and shrinking as any other.
+    more = rng.integers(-(2**63), 2**63 - 1, 15 * SEGMENT)
+    for slot, one in enumerate(more.tolist()):
+        insert(index, one, size + slot)
+    kept = set(np.flatnonzero(there)[1::2].tolist())
+    for slot in np.flatnonzero(there)[::2]:
+        remove(index, ids[slot])
+    for slot in np.flatnonzero(there):
+        assert (find(index, ids[slot]) == slot) == (slot in kept)
+    assert [find(index, one) for one in more] == list(range(size, size + len(more)))
 
 
 @dataclass
