@@ -104,7 +104,7 @@ class Checkpoints:
         complaints = []
         for number in reversed(self._committed()):
             try:
-                return self._read(self._path(number))
+                return self.read(self._path(number))
             except _DAMAGE as error:
                 complaints.append(f"{self._path(number)}: {error}")
                 log.warning("checkpoint damaged, trying the one before it: %s", complaints[-1])
@@ -116,8 +116,11 @@ class Checkpoints:
             )
         return None
 
-    def _read(self, path: Path) -> Snapshot:
-        """One checkpoint, all its digests verified. Raises what `_DAMAGE` names."""
+    def read(self, path: Path) -> Snapshot:
+        """One checkpoint, all its digests verified.
+
+        Raises OSError, ValueError, KeyError or TypeError if it is damaged.
+        """
         commit = _verified(path)
         state = json.loads((path / STATE).read_text())
         chain = [path.with_name(name) for name in commit["rows"]]

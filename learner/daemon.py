@@ -18,6 +18,7 @@ from learner.settings import LearnerSettings, Summary
 from learner.stopping import stop_on_signals
 from learner.tracking import RunSpec, Tracker
 from learner.trainer import Identity, Trainer
+from learner.warm_start import WarmStart, warm_start
 from learner.writer import Writer
 from models.layout import Layout
 from schemas.errors import StoreError, UserError
@@ -59,6 +60,7 @@ class Daemon:
             self.folder.versions,
             self.registered_model,
         )
+        self.warm_start: WarmStart | None = None
         self.store = WindowStore(settings.windows)
         feed = Feed(self.store, spec, Layout.of(spec), config.batch_users)
         self.writer = Writer(self.folder.checkpoints)
@@ -90,6 +92,8 @@ class Daemon:
     def _resume(self) -> None:
         saved = self.folder.checkpoints.newest()
         journal_bytes = state.restore(self.trainer, saved) if saved else 0
+        if saved is None and self.settings.from_checkpoint is not None:
+            self.warm_start = warm_start(self.trainer, self.settings.from_checkpoint)
         self.folder.journal.cut(journal_bytes)
         self.tracker.cut(journal_bytes)
 
@@ -140,6 +144,7 @@ class Daemon:
             versions=tuple(self.outbox.registered),
             unsent=unsent,
             stopped=self.stop.is_set(),
+            warm_start=self.warm_start,
         )
 
 

@@ -1,6 +1,7 @@
 """Between a trainer and its snapshots, exact to the bit."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ def snapshot(trainer: Trainer, journal_bytes: int) -> Snapshot:
             "journal_bytes": journal_bytes,
             "optimisers_form": optimisers_form,
             "tables": list(trainer.tables),
+            "dense": list(trainer.dense_names),
+            "layout": asdict(trainer.layout),
         },
         rows=[[table.changes()] for table in trainer.tables.values()],
     )

@@ -78,6 +78,12 @@ class Trainer:
         """Verdicts merged since the last version; its items are those of all windows so far."""
 
     @property
+    def dense_names(self) -> tuple[str, ...]:
+        """Names of the parameters that are in no table, in the dense optimiser's order."""
+        owned = tuple(f"{name}." for name in self.tables)
+        return tuple(n for n, _ in self.model.named_parameters() if not n.startswith(owned))
+
+    @property
     def items(self) -> ItemCtr:
         """The item baseline as it stands: counted over all windows scored so far."""
         return self.since_version.items

@@ -5,6 +5,7 @@ B users, A actions, Q requests, N samples, F embedded vectors a sample, E width 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, wide
 from models.base import RankingModel
 from models.batch import Actions, UserBatch
 from models.layers.embedder import FeatureEmbedder, embedded_items
@@ -75,6 +77,19 @@ class DlrmMlp(RankingModel):
         top = self.top(torch.cat((z_NFE.flatten(1), dot_products(z_NFE)), dim=1))
         logits: Tensor = self.logits(functional.silu(top))
         return logits
+
+    def axes(self, layout: Layout) -> Axes:
+        of_sample = [("sample", one.name) for one in layout.candidate]
+        of_request = [("request", one.name) for one in layout.request]
+        vectors = ["scenario", *of_request, "history", "recent", *of_sample, "item"]
+        pairs = [frozenset(pair) for pair in combinations(vectors, 2)]
+        return {
+            "stream.weight": (layout.actions, None),
+            "scenario.weight": (layout.scenarios, None),
+            "top.0.weight": (None, [*wide(vectors, self.stream.embedding_dim), *pairs]),
+            "logits.weight": (layout.tasks, None),
+            "logits.bias": (layout.tasks,),
+        }
 
     def _request_vectors(self, batch: UserBatch) -> list[Tensor]:
         """Scenario, U, pooled H and R, each [Q, E]."""

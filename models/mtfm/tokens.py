@@ -1,10 +1,12 @@
 """Heterogeneous tokenization, MTFM 3.2.1, equations (3) to (5)."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from models.axes import wide
 from models.batch import Actions, UserBatch
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.grouped import GroupedMlp
@@ -28,6 +30,7 @@ class Tokenizer(nn.Module):
     def __init__(self, layout: Layout, config: MtfmConfig) -> None:
         super().__init__()
         dim, hidden, width = config.embedding, config.tokenizer_width, config.d_model
+        self.dim = dim
         self.action = FeatureEmbedder(layout.action, dim)
         self.request = FeatureEmbedder(layout.request, dim)
         self.candidate = FeatureEmbedder(layout.candidate, dim)
@@ -48,6 +51,16 @@ class Tokenizer(nn.Module):
         samples = self._samples(batch)
         h_and_r = self.streams(actions, plan.by_stream)
         return torch.cat((h_and_r, self.scenarios(samples, plan.by_scenario))), samples
+
+    def action_labels(self, layout: Layout) -> list[Hashable]:
+        """What the places of an embedded action stand for."""
+        return wide(["item", *(one.name for one in layout.action)], self.dim)
+
+    def sample_labels(self, layout: Layout) -> list[Hashable]:
+        """What the places of Emb(U) ∥ Emb(C) ∥ Emb(I) stand for."""
+        of_request = [("request", one.name) for one in layout.request]
+        of_sample = [("sample", one.name) for one in layout.candidate]
+        return wide([*of_request, *of_sample, "item"], self.dim)
 
     def _actions(self, actions: Actions) -> Tensor:
         item = embedded_items(self.actions, actions.item)
