@@ -37,3 +37,7 @@ class RankingModel(nn.Module, ABC):
         Of a parameter that is not named here, a grown model keeps nothing if its shape changes.
         """
         return {}
+
+    def tokens(self, batch: UserBatch) -> Mapping[str, int]:  # noqa: ARG002
+        """How many tokens the model makes of a batch, by kind; none if it has no tokens."""
+        return {}

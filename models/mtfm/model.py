@@ -72,6 +72,9 @@ class Mtfm(RankingModel):
         logits: Tensor = self.heads(t, plan.by_scenario)
         return logits
 
+    def tokens(self, batch: UserBatch) -> dict[str, int]:
+        return dict(zip("HRT", plan_of(batch, *self.sizes).sizes, strict=True))
+
     def axes(self, layout: Layout) -> Axes:
         streams = [(part, name) for part in "HR" for name in layout.actions]
         scenarios, samples = layout.scenarios, self.tokenizer.sample_labels(layout)
