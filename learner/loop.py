@@ -1,6 +1,7 @@
 """The learner's loop over one window: score, then train, with checkpoints and versions between."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,7 @@ class Loop:
     def _score(self, manifest: Manifest) -> bool:
         if self._trainer.progress.current is not None:
             return True
+        self._warn_of_what_is_lacking(manifest)
         with self._feed.batches(manifest) as batches:
             verdict = self._trainer.score(self._until_stopped(batch for _, batch in batches))
         if self._stopping():
@@ -136,11 +138,35 @@ class Loop:
         return due and not self._writer.busy
 
     def _finish(self, manifest: Manifest) -> None:
-        self._write(manifest, losses(self._trainer.progress))
+        self._write(manifest, losses(self._trainer.progress) | table_counts(self._trainer))
+        self._warn_of_full_tables(manifest)
         self._trainer.finish()
         log.info("window %d learned", manifest.window_start_ms)
         if self._trainer.progress.since_version >= self._settings.register_every_windows:
             self.register()
+
+    def _warn_of_what_is_lacking(self, manifest: Manifest) -> None:
+        lacking = self._feed.lacking(manifest)
+        if lacking:
+            log.warning(
+                "window %d: expected records of the spec, received some without %s: missing in "
+                "all of its samples. It was built under a spec that had less; if that is not "
+                "meant, build it again.",
+                manifest.window_start_ms,
+                ", ".join(lacking),
+            )
+
+    def _warn_of_full_tables(self, manifest: Manifest) -> None:
+        for name, refused in self._trainer.refused.items():
+            log.warning(
+                "window %d: expected room in table %s for every id, received %d look-ups more "
+                "that found none and read the row of rare ids. Raise `rows` or lower "
+                "`expire_after` under [models.%s.tables], in an empty state folder.",
+                manifest.window_start_ms,
+                name,
+                refused,
+                self._trainer.identity.model,
+            )
 
     def _until_stopped(self, batches: Iterator[UserBatch]) -> Iterator[UserBatch]:
         for batch in batches:
@@ -183,3 +209,11 @@ def losses(progress: Progress) -> dict[str, float]:
         "train/samples": float(training.samples),
         "train/bad_batches": float(training.bad_batches),
     }
+
+
+def table_counts(trainer: Trainer) -> dict[str, float]:
+    """How full the tables are and what became of ids, over all tables."""
+    total: Counter[str] = Counter()
+    for table in trainer.tables.values():
+        total.update(table.counts)
+    return {f"tables/{name}": float(count) for name, count in total.items()}

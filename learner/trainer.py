@@ -70,12 +70,22 @@ class Trainer:
         )
         self.model = model.to(device)
         self.tables = tables_in(self.model)
+        self._refused = self._refusals()
         self.optimisers = Optimisers(self.model, identity.learner.optimiser)
         learner = identity.learner
         self.step = Step(self.model, self.optimisers, learner.task_weights, learner.precision)
         self.progress = Progress(initial_lineage(identity.to_json()))
         self.since_version = Verdict.empty(self.layout)
         """Verdicts merged since the last version; its items are those of all windows so far."""
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Look-ups of the window in progress that found no row, by table; full tables alone."""
+        counts = {name: n - self._refused[name] for name, n in self._refusals().items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def _refusals(self) -> dict[str, int]:
+        return {name: one.counts.get("refused", 0) for name, one in self.tables.items()}
 
     @property
     def dense_names(self) -> tuple[str, ...]:
@@ -109,6 +119,7 @@ class Trainer:
         """A window was scored; from here on it is trained on. Rows are a window older."""
         for table in self.tables.values():
             table.tick()
+        self._refused = self._refusals()
         self.since_version = self.since_version.merge(verdict)
         self.progress = self.progress.begin(manifest)
 
