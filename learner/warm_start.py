@@ -87,7 +87,9 @@ def _grow(trainer: Trainer, saved: Snapshot) -> WarmStart:
     _take_tables(trainer, saved, growth)
     progress = Progress.from_json(saved.state["progress"])
     anew = initial_lineage(trainer.identity.to_json() | {"grown_from": progress.lineage})
-    trainer.progress = replace(progress, lineage=anew)
+    trainer.progress = replace(
+        progress, lineage=anew, grown_from=progress.lineage, grown_at=progress.step
+    )
     items = _grown_items(saved, old.tasks, trainer.layout.tasks)
     trainer.since_version = replace(Verdict.empty(trainer.layout), items=items)
     return WarmStart(progress.lineage, **{k: tuple(v) for k, v in growth.names.items()})

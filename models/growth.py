@@ -6,7 +6,6 @@ others begin anew.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -15,14 +14,17 @@ from models.axes import Labels
 from models.base import ModelError
 from models.layout import FeatureField, Layout
 
+_ORDERED = ("scenarios", "domains", "tasks", "actions", "request", "candidate", "action")
+"""What of a layout has an order that models count on."""
+
 
 def check_grown(old: Layout, new: Layout) -> None:
     """Raises ModelError unless all of the old layout is in the new one, in the same order."""
-    for field in fields(Layout):
-        before, after = getattr(old, field.name), getattr(new, field.name)
+    for field in _ORDERED:
+        before, after = getattr(old, field), getattr(new, field)
         if [one for one in after if one in before] != list(before):
             raise ModelError(
-                f"{field.name}: expected all that the old spec has, in its order "
+                f"{field}: expected all that the old spec has, in its order "
                 f"({_names(before)}), received {_names(after)}. A model can be grown, not cut: "
                 "keep what is there, or train anew in an empty state folder."
             )
