@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.optimisers import RowwiseAdagrad
-from models.tables import GrowingTable
+from models.rowwise import RowwiseAdagrad
+from models.tables import GrowingTable, HashedTable
 from models.tables.base import EmbeddingTable
 
 DIM = 16
@@ -30,14 +30,13 @@ LOOKED_UP, FILLED_AT_ONCE = 1_000_000, 1_000_000
 DRAWS = 8
 
 
-class Fixed(EmbeddingTable):
+class Fixed(HashedTable):
     """`nn.EmbeddingBag` with bags of one id each."""
 
     def __init__(self, rows: int) -> None:
-        super().__init__()
+        super().__init__(rows - 1, DIM, 0.1)
         self.bag = nn.EmbeddingBag(rows, DIM, mode="sum", sparse=True)
         self.weight = self.bag.weight
-        self.register_buffer("square_sum", torch.zeros(rows))
 
     def forward(self, ids: Tensor, present: Tensor) -> Tensor:
         rows: Tensor = self.bag(ids.remainder(len(self.weight)), torch.arange(len(present)))

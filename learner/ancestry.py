@@ -32,6 +32,8 @@ class Ancestry:
 
     version: str
     tags: Mapping[str, str]
+    grown_from: str | None
+    """The lineage that the first windows belong to, if the spec has grown since."""
     windows: tuple[Learned, ...]
     proven: bool
     """Whether identity and digests, hashed again, give the version's lineage id."""
@@ -46,15 +48,16 @@ def ancestry_of(
     """
     tags = client.get_model_version(name, version).tags
     record = _record(client, name, version)
-    lineage = initial_lineage(record["identity"])
+    lineage = initial_lineage(record["begins"])
     for window in record["windows"]:
         lineage = next_lineage(lineage, window["digest"])
     standing = None if store is None else {one.window_start_ms: one.digest for one in store}
     windows = tuple(
         Learned(one["start_ms"], one["digest"], _standing(one, standing))
-        for one in record["windows"]
+        for one in [*record["earlier"], *record["windows"]]
     )
-    return Ancestry(version, tags, windows, lineage == tags.get("lineage_id"))
+    grown_from = record["begins"].get("grown_from")
+    return Ancestry(version, tags, grown_from, windows, lineage == tags.get("lineage_id"))
 
 
 def _standing(window: Mapping[str, Any], standing: Mapping[int, str] | None) -> str:

@@ -2,56 +2,97 @@
 
 checkpoints/0000000012/
     <part>.safetensors      weights, optimisers, random state, metric sums, …
+    rows-00.safetensors     of each table, the rows that changed since the checkpoint before
     state.json              cursor, lineage, counters
-    _COMMIT.json            SHA-256 of each file; a folder without it is not a checkpoint
+    _COMMIT.json            digest of each file, and the folders whose rows make up the tables,
+                            in order; a folder without it is not a checkpoint
+checkpoints/0000000011-rows/
+    rows-00.safetensors     of each table, all rows, read while training went on: of use only with
+                            the changes since, so a checkpoint that came after names both
+    _COMMIT.json
 """
 
 import json
 import logging
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import xxhash
 from torch import Tensor
 
 from learner import tensors
-from schemas.durable import flush, sha256_of, write_json
+from models.tables.base import Changes
+from schemas.durable import flush, write_json
 from schemas.errors import UserError
 
 log = logging.getLogger(__name__)
 
 COMMIT = "_COMMIT.json"
 STATE = "state.json"
+ROWS = "rows-"
+_WHOLE = "-rows"
+_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a checkpoint holds: tensors by part and a JSON object."""
+    """Everything that a checkpoint holds: tensors by part, rows of tables, a JSON object."""
 
     parts: Mapping[str, Mapping[str, Tensor]]
     state: Mapping[str, Any]
+    rows: Sequence[Sequence[Changes]] = ()
+    """Of each table the changes, one after another, that make it up; to be saved: the last."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Checkpoints:
-    """The checkpoints of one state folder, the newest `keep` of them."""
+    """The checkpoints of one state folder, the newest `keep` of them and what these need."""
 
     folder: Path
     keep: int = 3
+    whole_every: int = 20
+    """How many changes one after another may make up a table until all its rows are written."""
+    chain: tuple[str, ...] = field(default=(), init=False)
+    """The folders that make up the tables as they were at the last `save` or `newest`."""
+    _whole: str | None = field(default=None, init=False)
+
+    @property
+    def wants_whole(self) -> bool:
+        """Whether it is time for `save_whole`."""
+        return self._whole is None and len(self.chain) > self.whole_every
 
     def save(self, snapshot: Snapshot) -> Path:
-        """Write a checkpoint; it exists from the moment its commit file does."""
+        """Write a checkpoint; it exists from the moment its commit file does.
+
+        Its rows are what changed since the last one that this object saved or gave.
+        """
         numbers = self._numbers()
-        path = self.folder / f"{(numbers[-1] if numbers else 0) + 1:010d}"
+        path = self._path((numbers[-1] if numbers else 0) + 1)
         path.mkdir(parents=True)
         for name, part in snapshot.parts.items():
-            tensors.save(path / f"{name}.safetensors", part)
+            tensors.save(path / f"{name}{_SUFFIX}", part)
+        for at, changes in enumerate(snapshot.rows):
+            tensors.save(_rows(path, at), changes[-1])
         write_json(path / STATE, snapshot.state)
-        flush(self.folder)
-        write_json(path / COMMIT, {file.name: sha256_of(file) for file in sorted(path.iterdir())})
+        before = self.chain if self._whole is None else (self._whole,)
+        chain = (*before, path.name) if snapshot.rows else ()
+        _commit(path, rows=chain)
+        self.chain, self._whole = chain, None
         self._prune()
+        return path
+
+    def save_whole(self, live: Sequence[Changes]) -> Path:
+        """Write all rows as they are read: with the next `save` they make up the tables."""
+        path = self.folder / f"{self.chain[-1]}{_WHOLE}"
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir()
+        for at, rows in enumerate(live):
+            tensors.save(_rows(path, at), rows)
+        _commit(path, rows=())
+        self._whole = path.name
         return path
 
     def newest(self) -> Snapshot | None:
@@ -60,11 +101,10 @@ class Checkpoints:
         A damaged one is named in the log and the next older one is taken.
         Raises UserError if there are checkpoints but none is whole.
         """
-        committed = [n for n in self._numbers() if (self._path(n) / COMMIT).exists()]
         complaints = []
-        for number in reversed(committed):
+        for number in reversed(self._committed()):
             try:
-                return _read(self._path(number))
+                return self.read(self._path(number))
             except _DAMAGE as error:
                 complaints.append(f"{self._path(number)}: {error}")
                 log.warning("checkpoint damaged, trying the one before it: %s", complaints[-1])
@@ -76,35 +116,92 @@ class Checkpoints:
             )
         return None
 
+    def read(self, path: Path) -> Snapshot:
+        """One checkpoint, all its digests verified.
+
+        Raises OSError, ValueError, KeyError or TypeError if it is damaged.
+        """
+        commit = _verified(path)
+        state = json.loads((path / STATE).read_text())
+        chain = [path.with_name(name) for name in commit["rows"]]
+        for folder in chain[:-1]:
+            _verified(folder, ROWS)
+        parts = {
+            name.removesuffix(_SUFFIX): tensors.load(path / name)
+            for name in commit["files"]
+            if name.endswith(_SUFFIX) and not name.startswith(ROWS)
+        }
+        n_tables = sum(name.startswith(ROWS) for name in commit["files"])
+        rows = [[tensors.load(_rows(one, at)) for one in chain] for at in range(n_tables)]
+        self.chain, self._whole = tuple(commit["rows"]), None
+        return Snapshot(parts, state, rows)
+
     def _numbers(self) -> list[int]:
         if not self.folder.is_dir():
             return []
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
 
+    def _committed(self) -> list[int]:
+        return [number for number in self._numbers() if (self._path(number) / COMMIT).exists()]
+
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:010d}"
 
     def _prune(self) -> None:
-        """Remove what is older than the kept ones, and folders that a crash left uncommitted."""
-        whole = [n for n in self._numbers() if (self._path(n) / COMMIT).exists()]
-        for number in set(self._numbers()) - set(whole[-self.keep :]):
-            (self._path(number) / COMMIT).unlink(missing_ok=True)
-            shutil.rmtree(self._path(number))
+        """Remove what no kept checkpoint needs, and folders that a crash left uncommitted.
+
+        The newest go first, so that what is left at any moment has all that it needs.
+        """
+        needed = {self._path(number).name for number in self._committed()[-self.keep :]}
+        for name in tuple(needed):
+            needed.update(_rows_of(self.folder / name))
+        for path in sorted(self.folder.iterdir(), reverse=True):
+            if path.name not in needed:
+                (path / COMMIT).unlink(missing_ok=True)
+                shutil.rmtree(path)
 
 
-_DAMAGE = (OSError, ValueError, KeyError)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError)
 
 
-def _read(path: Path) -> Snapshot:
-    """One checkpoint, its digests verified. Raises OSError, ValueError or KeyError if damaged."""
-    digests = json.loads((path / COMMIT).read_text())
-    for name, expected in digests.items():
-        received = sha256_of(path / name)
+def _rows(folder: Path, table: int) -> Path:
+    return folder / f"{ROWS}{table:02d}{_SUFFIX}"
+
+
+def _commit(path: Path, rows: Sequence[str]) -> None:
+    flush(path)
+    files = {file.name: _digest_of(file) for file in sorted(path.iterdir())}
+    flush(path.parent)
+    write_json(path / COMMIT, {"files": files, "rows": list(rows)})
+
+
+def _commit_of(path: Path) -> dict[str, Any]:
+    commit: dict[str, Any] = json.loads((path / COMMIT).read_text())
+    return commit
+
+
+def _rows_of(path: Path) -> list[str]:
+    try:
+        rows: list[str] = _commit_of(path)["rows"]
+    except _DAMAGE:
+        return []
+    return rows
+
+
+def _verified(path: Path, prefix: str = "") -> dict[str, Any]:
+    """The commit of a folder whose files, those of the prefix, are what it says."""
+    commit = _commit_of(path)
+    for name, expected in commit["files"].items():
+        received = _digest_of(path / name) if name.startswith(prefix) else expected
         if received != expected:
-            raise ValueError(f"{name}: expected SHA-256 {expected}, received {received}")
-    parts = {
-        name.removesuffix(".safetensors"): tensors.load(path / name)
-        for name in digests
-        if name.endswith(".safetensors")
-    }
-    return Snapshot(parts, json.loads((path / STATE).read_text()))
+            raise ValueError(f"{path.name}/{name}: expected XXH3 {expected}, received {received}")
+    return commit
+
+
+def _digest_of(path: Path) -> str:
+    """XXH3-128 in hex: checkpoints are guarded against damage, not against people."""
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return digest.hexdigest()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, get_args, get_type_hints
 
+from learner.step import Precision
 from models.optimisers import OptimiserConfig
 from schemas.spec import Spec
 from schemas.spec.table import Table, near_match
@@ -18,6 +19,8 @@ class LearnerConfig:
     task_weights: tuple[float, ...]
     """One a task, in the layout's order."""
     optimiser: OptimiserConfig
+    precision: Precision
+    """Of the products in training; scoring and serving are float32."""
     max_bad_batches: int
     """How many batches with a loss or gradient that is no number are skipped before stopping."""
 
@@ -47,11 +50,17 @@ def learner_config(spec: Spec, model: str, file: str) -> LearnerConfig:
         seed=table.count("seed", 0),
         task_weights=_task_weights(table.table("task_weights", {}), tuple(spec.tasks)),
         optimiser=_optimiser(own, _optimiser(common, OptimiserConfig())),
+        precision=_precision(table),
         max_bad_batches=table.count("max_bad_batches", 10),
     )
     table.seen.add("gate")  # checked by learner.gate: it decides aliases, not weights
     table.finish()
     return config
+
+
+def _precision(table: Table) -> Precision:
+    precision: Any = table.choice("precision", get_args(Precision), "float32")
+    return precision
 
 
 def model_settings(spec: Spec, model: str) -> ModelSettings:
@@ -69,13 +78,16 @@ def _task_weights(table: Table, tasks: tuple[str, ...]) -> tuple[float, ...]:
 
 
 def _optimiser(table: Table, default: OptimiserConfig) -> OptimiserConfig:
-    kinds = get_args(get_type_hints(OptimiserConfig)["dense"])
-    dense: Any = table.choice("dense", kinds, default.dense)
+    kinds = get_type_hints(OptimiserConfig)
+    dense: Any = table.choice("dense", get_args(kinds["dense"]), default.dense)
+    sparse: Any = table.choice("sparse", get_args(kinds["sparse"]), default.sparse)
     config = OptimiserConfig(
         dense=dense,
         dense_rate=_number(table, "dense_rate", default.dense_rate),
         dense_hold=table.count("dense_hold", default.dense_hold),
         dense_average=_share(table, "dense_average", default.dense_average),
+        clip_norm=_number(table, "clip_norm", default.clip_norm, least=0.0),
+        sparse=sparse,
         sparse_rate=_number(table, "sparse_rate", default.sparse_rate),
         sparse_epsilon=_number(table, "sparse_epsilon", default.sparse_epsilon),
     )

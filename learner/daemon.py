@@ -20,6 +20,8 @@ from learner.settings import LearnerSettings, Summary
 from learner.stopping import stop_on_signals
 from learner.tracking import RunSpec, Tracker
 from learner.trainer import Identity, Trainer
+from learner.warm_start import WarmStart, warm_start
+from learner.writer import Writer
 from models.layout import Layout
 from schemas.durable import write_json
 from schemas.errors import StoreError, UserError
@@ -62,6 +64,7 @@ class Daemon:
             self.registered_model,
             settings.keep_versions,
         )
+        self.warm_start: WarmStart | None = None
         self.store = WindowStore(settings.windows)
         layout = Layout.of(spec)
         self.watch = ChampionWatch(
@@ -74,11 +77,13 @@ class Daemon:
                 settings.state / "champion.json", {"scored_in_shadow": version}
             ),
         )
+        self.writer = Writer(self.folder.checkpoints)
         self.loop = Loop(
             settings,
             self.trainer,
             Feed(self.store, spec, layout, config.batch_users),
             self.folder,
+            self.writer,
             self.outbox.wake,
             self.stop.is_set,
             lambda: self.watch.current,
@@ -92,7 +97,9 @@ class Daemon:
         self.outbox.start()
         self.watch.start()
         try:
-            self._learn()
+            with self.writer:
+                self._learn()
+                self.writer.wait()
         finally:
             self.watch.close()
             unsent = self.outbox.close(self.settings.mlflow_patience_s)
@@ -103,6 +110,8 @@ class Daemon:
     def _resume(self) -> None:
         saved = self.folder.checkpoints.newest()
         journal_bytes = state.restore(self.trainer, saved) if saved else 0
+        if saved is None and self.settings.from_checkpoint is not None:
+            self.warm_start = warm_start(self.trainer, self.settings.from_checkpoint)
         self.folder.journal.cut(journal_bytes)
         self.tracker.cut(journal_bytes)
 
@@ -153,6 +162,7 @@ class Daemon:
             versions=tuple(self.outbox.registered),
             unsent=unsent,
             stopped=self.stop.is_set(),
+            warm_start=self.warm_start,
         )
 
 

@@ -4,7 +4,8 @@ Batches are cut at fixed numbers of users from the window's first record on, wha
 blocks and shards, so that a cursor (window, records) always falls between two batches.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ from models.batch import UserBatch
 from models.layout import Layout
 from schemas.durable import sha256_of
 from schemas.errors import StoreError
+from schemas.record import user_window_schema
 from schemas.spec import Spec
 from schemas.windows.manifest import Manifest
 from schemas.windows.packed import pack
@@ -35,8 +37,8 @@ class Windows(Protocol):
         ...
 
     def read_users(
-        self, start_ms: int, spec: Spec, *, batch_users: int = ..., skip_users: int = ...
-    ) -> Iterator[pa.RecordBatch]:
+        self, start_ms: int, spec: Spec | None, *, batch_users: int = ..., skip_users: int = ...
+    ) -> Generator[pa.RecordBatch, None, None]:
         """The user records of a window from record `skip_users` on."""
         ...
 
@@ -75,6 +77,16 @@ class Feed:
                 if file is not None:
                     _verify(folder / file.name, file.sha256)
 
+    def lacking(self, manifest: Manifest) -> list[str]:
+        """What the spec's record has and this window's lacks, and so is missing in all of it."""
+        written = self.store.read_users(manifest.window_start_ms, None, batch_users=1)
+        with closing(written):
+            first = next(written, None)
+        if first is None:
+            return []
+        expected = _fields(pa.struct(list(user_window_schema(self.spec))))
+        return sorted(expected - _fields(pa.struct(list(first.schema))))
+
     def batches(self, manifest: Manifest, records: int = 0) -> Ahead[tuple[Cursor, UserBatch]]:
         """One window's batches after its first `records` users; read ahead in a thread."""
         return Ahead(self._batches(manifest, records))
@@ -88,6 +100,19 @@ class Feed:
             records += users.num_rows
             batch = user_batch(pack(users), self.layout)
             yield Cursor(start, records, complete=False), batch
+
+
+def _fields(kind: pa.DataType, where: str = "") -> set[str]:
+    """Paths of all named fields."""
+    if pa.types.is_list(kind):
+        return _fields(kind.value_type, where)
+    if not pa.types.is_struct(kind):
+        return set()
+    paths = set()
+    for field in kind:
+        path = f"{where}.{field.name}".lstrip(".")
+        paths |= {path} | _fields(field.type, path)
+    return paths
 
 
 def _verify(path: Path, expected: str) -> None:

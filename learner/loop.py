@@ -1,6 +1,7 @@
 """The learner's loop over one window: score, then train, with checkpoints and versions between."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from learner.scoring import Verdict
 from learner.settings import LearnerSettings
 from learner.shadow import Champion
 from learner.trainer import Trainer
+from learner.writer import Writer
 from models.batch import UserBatch
 from schemas.errors import StoreError
 from schemas.labels import ORIGINS
@@ -42,7 +44,11 @@ class StateFolder:
         """The parts of a state folder, made if absent."""
         versions = settings.state / "versions"
         versions.mkdir(parents=True, exist_ok=True)
-        checkpoints = Checkpoints(settings.state / "checkpoints", settings.keep_checkpoints)
+        checkpoints = Checkpoints(
+            settings.state / "checkpoints",
+            settings.keep_checkpoints,
+            settings.whole_checkpoint_every,
+        )
         return cls(checkpoints, Journal(settings.state / "metrics.jsonl"), versions)
 
 
@@ -54,6 +60,7 @@ class Loop:
         trainer: the model and its state.
         feed: the windows as batches.
         folder: where state goes.
+        writer: of its checkpoints.
         reported: called when there is something new for MLflow.
         champion: whom to score in shadow.
         gate: what decides about `challenger`.
@@ -66,6 +73,7 @@ class Loop:
         trainer: Trainer,
         feed: Feed,
         folder: StateFolder,
+        writer: Writer,
         reported: Callable[[], None],
         stopping: Callable[[], bool],
         champion: Callable[[], Champion | None],
@@ -80,6 +88,7 @@ class Loop:
         self._stopping = stopping
         self._champion = champion
         self._gate = gate
+        self._writer = writer
         self._saved: Progress | None = None
         self._batches_since_checkpoint = 0
         self.samples = 0
@@ -92,12 +101,13 @@ class Loop:
         return self._score(manifest) and self._train(manifest)
 
     def checkpoint(self) -> None:
-        """Save the state, unless it is saved already."""
+        """Begin to save the state, unless it is saved already."""
         self._batches_since_checkpoint = 0
         if self._trainer.progress is self._saved:
             return
         journal_bytes = self._folder.journal.flush()
-        self._folder.checkpoints.save(state.snapshot(self._trainer, journal_bytes))
+        live = [table.live() for table in self._trainer.tables.values()]
+        self._writer.write(state.snapshot(self._trainer, journal_bytes), live)
         self._saved = self._trainer.progress
 
     def register(self) -> None:
@@ -114,6 +124,7 @@ class Loop:
     def _score(self, manifest: Manifest) -> bool:
         if self._trainer.progress.current is not None:
             return True
+        self._warn_of_what_is_lacking(manifest)
         with self._feed.batches(manifest) as batches:
             scored = self._until_stopped(batch for _, batch in batches)
             verdict = self._trainer.score(scored, self._champion())
@@ -129,19 +140,48 @@ class Loop:
                 self._trainer.train(cursor, batch)
                 self.samples += batch.n_samples
                 self._batches_since_checkpoint += 1
-                if self._batches_since_checkpoint >= self._settings.checkpoint_every_batches:
+                if self._checkpoint_is_due():
                     self.checkpoint()
                 if self._stopping():
                     return False
         self._finish(manifest)
         return True
 
+    def _checkpoint_is_due(self) -> bool:
+        """Not while the last one is being written: then the next batch asks again."""
+        due = self._batches_since_checkpoint >= self._settings.checkpoint_every_batches
+        return due and not self._writer.busy
+
     def _finish(self, manifest: Manifest) -> None:
-        self._write(manifest, losses(self._trainer.progress))
+        self._write(manifest, losses(self._trainer.progress) | table_counts(self._trainer))
+        self._warn_of_full_tables(manifest)
         self._trainer.finish()
         log.info("window %d learned", manifest.window_start_ms)
         if self._trainer.progress.since_version >= self._settings.register_every_windows:
             self.register()
+
+    def _warn_of_what_is_lacking(self, manifest: Manifest) -> None:
+        lacking = self._feed.lacking(manifest)
+        if lacking:
+            log.warning(
+                "window %d: expected records of the spec, received some without %s: missing in "
+                "all of its samples. It was built under a spec that had less; if that is not "
+                "meant, build it again.",
+                manifest.window_start_ms,
+                ", ".join(lacking),
+            )
+
+    def _warn_of_full_tables(self, manifest: Manifest) -> None:
+        for name, refused in self._trainer.refused.items():
+            log.warning(
+                "window %d: expected room in table %s for every id, received %d look-ups more "
+                "that found none and read the row of rare ids. Raise `rows` or lower "
+                "`expire_after` under [models.%s.tables], in an empty state folder.",
+                manifest.window_start_ms,
+                name,
+                refused,
+                self._trainer.identity.model,
+            )
 
     def _until_stopped(self, batches: Iterator[UserBatch]) -> Iterator[UserBatch]:
         for batch in batches:
@@ -209,3 +249,11 @@ def losses(progress: Progress) -> dict[str, float]:
         "train/samples": float(training.samples),
         "train/bad_batches": float(training.bad_batches),
     }
+
+
+def table_counts(trainer: Trainer) -> dict[str, float]:
+    """How full the tables are and what became of ids, over all tables."""
+    total: Counter[str] = Counter()
+    for table in trainer.tables.values():
+        total.update(table.counts)
+    return {f"tables/{name}": float(count) for name, count in total.items()}

@@ -55,6 +55,10 @@ class Progress:
     """Lineage of the last registered version."""
     bad_batches: int = 0
     training: Training = field(default_factory=Training)
+    grown_from: str | None = None
+    """The lineage that this one began from, under a spec that had less."""
+    grown_at: int = 0
+    """How many of the windows consumed belong to that one."""
 
     @property
     def step(self) -> int:

@@ -29,7 +29,16 @@ from learner.trainer import Trainer
 from schemas.durable import flush, write_json
 from schemas.spec import Spec, load
 
-REQUIREMENTS = ("torch", "safetensors", "numpy", "pandas", "pyarrow", "polars", "polars-hash")
+REQUIREMENTS = (
+    "torch",
+    "safetensors",
+    "numba",
+    "numpy",
+    "pandas",
+    "pyarrow",
+    "polars",
+    "polars-hash",
+)
 PACKAGES = ("schemas", "models", "learner")
 LINEAGE = "lineage.json"
 CALIBRATION = "calibration.png"
@@ -78,12 +87,18 @@ def stage(root: Path, trainer: Trainer, spec_text: str, decision: Decision) -> S
 
 
 def lineage_of(trainer: Trainer) -> dict[str, Any]:
-    """What the lineage id is made of: the state's beginning, and every window since."""
+    """What the lineage id is made of: the state's beginning, and every window since.
+
+    Windows that were learned under a spec that had less belong to the lineage it was grown from.
+    """
     progress = trainer.progress
-    windows = zip(progress.consumed, progress.digests, strict=True)
+    grown = {"grown_from": progress.grown_from} if progress.grown_from else {}
+    chain = zip(progress.consumed, progress.digests, strict=True)
+    windows = [{"start_ms": start, "digest": digest} for start, digest in chain]
     return {
-        "identity": trainer.identity.to_json(),
-        "windows": [{"start_ms": start, "digest": digest} for start, digest in windows],
+        "begins": trainer.identity.to_json() | grown,
+        "earlier": windows[: progress.grown_at],
+        "windows": windows[progress.grown_at :],
     }
 
 

@@ -20,6 +20,7 @@ from learner.tree import flatten, unflatten
 from models import create
 from models.base import RankingModel
 from models.layout import Layout
+from models.tables import tables_in
 from schemas.durable import write_bytes, write_json
 from schemas.spec import Spec, parse
 
@@ -59,7 +60,11 @@ def save_scorer(
     folder: Path, model: RankingModel, named: Mapping[str, Any], spec_text: str
 ) -> None:
     """Write a model; `named` holds `model`, `preset` and `overrides`."""
-    weights, form = flatten(model.state_dict())
+    state = model.state_dict()
+    for name, table in tables_in(model).items():
+        for beside in table.kept_beside:
+            del state[f"{name}.{beside}"]
+    weights, form = flatten(state)
     tensors.save(folder / "weights.safetensors", weights)
     write_json(folder / "form.json", form)
     write_json(folder / "model.json", {key: named[key] for key in ("model", "preset", "overrides")})

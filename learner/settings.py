@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from learner.warm_start import WarmStart
+
 
 @dataclass(frozen=True)
 class LearnerSettings:
@@ -19,6 +21,8 @@ class LearnerSettings:
     """Address of the MLflow tracking server."""
     model: str
     preset: str = "demo"
+    from_checkpoint: Path | None = None
+    """Where a state that is new begins: another one's folder, or one of its checkpoints."""
     mode: Literal["once", "follow"] = "once"
     until_final: bool = False
     """With `follow`: stop once the windows' root holds `_FINAL` and all windows are consumed."""
@@ -27,6 +31,8 @@ class LearnerSettings:
     checkpoint_every_batches: int = 200
     """Also at every registered version and at the end."""
     keep_checkpoints: int = 3
+    whole_checkpoint_every: int = 20
+    """Checkpoints whose changed rows may make up a table until all its rows are written anew."""
     keep_versions: int = 50
     """In the registry, beside those with an alias."""
     register_every_windows: int = 12
@@ -59,3 +65,5 @@ class Summary:
     """Metric entries and versions that MLflow did not take; the next start sends them."""
     stopped: bool
     """Whether a signal ended it."""
+    warm_start: WarmStart | None
+    """Where a new state began, if not anew."""

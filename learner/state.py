@@ -1,6 +1,7 @@
 """Between a trainer and its snapshots, exact to the bit."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -15,14 +16,16 @@ from schemas.errors import UserError
 
 
 def snapshot(trainer: Trainer, journal_bytes: int) -> Snapshot:
-    """Everything that continuing exactly needs."""
-    model, model_form = flatten(trainer.model.state_dict())
+    """A copy of everything that continuing exactly needs; of tables, what changed since the last.
+
+    What it costs beside the dense weights is proportional to the rows that changed.
+    """
     optimisers, optimisers_form = flatten(trainer.optimisers.state_dict())
     verdict, verdict_rest = parts_of(trainer.since_version)
     return Snapshot(
         parts={
-            "model": model,
-            "optimisers": optimisers,
+            "model": _copies(trainer.dense_state()),
+            "optimisers": _copies(optimisers),
             "random": _random_state(trainer.device),
             **verdict,
         },
@@ -31,8 +34,12 @@ def snapshot(trainer: Trainer, journal_bytes: int) -> Snapshot:
             "progress": trainer.progress.to_json(),
             "verdict": verdict_rest,
             "journal_bytes": journal_bytes,
-            "forms": {"model": model_form, "optimisers": optimisers_form},
+            "optimisers_form": optimisers_form,
+            "tables": list(trainer.tables),
+            "dense": list(trainer.dense_names),
+            "layout": asdict(trainer.layout),
         },
+        rows=[[table.changes()] for table in trainer.tables.values()],
     )
 
 
@@ -42,13 +49,36 @@ def restore(trainer: Trainer, saved: Snapshot) -> int:
     Raises UserError for a snapshot of another model, configuration or spec.
     """
     _expect_same(trainer.identity, saved.state["identity"])
-    forms = saved.state["forms"]
-    trainer.model.load_state_dict(unflatten(saved.parts["model"], forms["model"]))
-    trainer.optimisers.load_state_dict(unflatten(saved.parts["optimisers"], forms["optimisers"]))
+    _restore_weights(trainer, saved)
+    form = saved.state["optimisers_form"]
+    trainer.optimisers.load_state_dict(unflatten(saved.parts["optimisers"], form))
     trainer.since_version = verdict_of(saved.parts, saved.state["verdict"])
     trainer.progress = Progress.from_json(saved.state["progress"])
     _restore_random(saved.parts["random"], trainer.device)
     return int(saved.state["journal_bytes"])
+
+
+@torch.no_grad()
+def _restore_weights(trainer: Trainer, saved: Snapshot) -> None:
+    """Names and shapes follow from the identity, unless other software wrote the snapshot."""
+    state, weights = trainer.dense_state(), saved.parts["model"]
+    try:
+        if (state.keys(), list(trainer.tables)) != (weights.keys(), saved.state["tables"]):
+            raise ValueError("weights of other names")
+        for name, tensor in state.items():
+            tensor.copy_(weights[name])
+        for table, changes in zip(trainer.tables.values(), saved.rows, strict=True):
+            table.restore(changes)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise UserError(
+            f"checkpoint: expected the weights of {trainer.identity.model} as this version of "
+            f"the software builds it, received others ({error}). Continue with the version that "
+            "wrote the state, or name an empty state folder to train from the first window."
+        ) from error
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _expect_same(own: Identity, stored: Mapping[str, Any]) -> None:

@@ -5,6 +5,8 @@ Shape legend: N samples, K tasks.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,6 +15,8 @@ from models.base import RankingModel
 from models.batch import UserBatch
 from models.loss import weighted_bce
 from models.optimisers import Optimisers
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -23,33 +27,33 @@ class Step:
         model: to be trained.
         optimisers: of the model.
         task_weights: one a task.
+        precision: of the products in forward and backward; weights stay float32.
     """
 
     model: RankingModel
     optimisers: Optimisers
     task_weights: tuple[float, ...]
+    precision: Precision = "float32"
 
     def __call__(self, batch: UserBatch) -> float | None:
         """Train on a batch; its loss, or None if it was skipped.
 
-        A batch is skipped, the weights as they were, if its loss or a gradient is no number.
+        A batch is skipped, the weights as they were, if its loss or a gradient is no number. Its
+        ids were seen all the same.
         """
         self.model.train()
         self.optimisers.zero_grad()
-        loss = task_weighted_loss(self.model(batch), batch, self.task_weights)
-        if not loss.isfinite():
-            return None
+        half = self.precision == "bfloat16"
+        with torch.autocast(batch.user.device.type, torch.bfloat16, enabled=half):
+            loss = task_weighted_loss(self.model(batch), batch, self.task_weights)
         loss.backward()  # type: ignore[no-untyped-call]
-        if not self._gradients_are_finite():
+        # One wait for the device a step, for all that is asked of it.
+        value, norm = torch.stack([loss.detach(), self.optimisers.clip()]).tolist()
+        if not (isfinite(value) and isfinite(norm)):
             self.optimisers.zero_grad()
             return None
         self.optimisers.step()
-        return float(loss.detach())
-
-    def _gradients_are_finite(self) -> bool:
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        values = [g.coalesce().values() if g.is_sparse else g for g in gradients]
-        return all(bool(value.isfinite().all()) for value in values)
+        return float(value)
 
 
 def task_weighted_loss(logits_NK: Tensor, batch: UserBatch, weights: Sequence[float]) -> Tensor:

@@ -20,6 +20,7 @@ from models import create
 from models.batch import UserBatch
 from models.layout import Layout
 from models.optimisers import Optimisers
+from models.tables import tables_in
 from schemas.errors import UserError
 from schemas.spec import Spec, spec_digest
 from schemas.windows.manifest import Manifest
@@ -69,11 +70,29 @@ class Trainer:
             identity.model, self.layout, identity.preset, dict(identity.overrides), seed=seed
         )
         self.model = model.to(device)
+        self.tables = tables_in(self.model)
+        self._refused = self._refusals()
         self.optimisers = Optimisers(self.model, identity.learner.optimiser)
-        self.step = Step(self.model, self.optimisers, identity.learner.task_weights)
+        learner = identity.learner
+        self.step = Step(self.model, self.optimisers, learner.task_weights, learner.precision)
         self.progress = Progress(initial_lineage(identity.to_json()))
         self.since_version = Verdict.empty(self.layout)
         """Verdicts merged since the last version; its items are those of all windows so far."""
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Look-ups of the window in progress that found no row, by table; full tables alone."""
+        counts = {name: n - self._refused[name] for name, n in self._refusals().items()}
+        return {name: count for name, count in counts.items() if count}
+
+    def _refusals(self) -> dict[str, int]:
+        return {name: one.counts.get("refused", 0) for name, one in self.tables.items()}
+
+    @property
+    def dense_names(self) -> tuple[str, ...]:
+        """Names of the parameters that are in no table, in the dense optimiser's order."""
+        owned = tuple(f"{name}." for name in self.tables)
+        return tuple(n for n, _ in self.model.named_parameters() if not n.startswith(owned))
 
     @property
     def items(self) -> ItemCtr:
@@ -91,8 +110,17 @@ class Trainer:
             logits: Tensor = self.model(batch.to(self.device))
         return logits
 
+    def dense_state(self) -> dict[str, Tensor]:
+        """All of the model that is in no table, by name; not copied."""
+        owned = tuple(f"{name}." for name in self.tables)
+        state = self.model.state_dict()
+        return {name: one for name, one in state.items() if not name.startswith(owned)}
+
     def begin(self, manifest: Manifest, verdict: Verdict) -> None:
-        """A window was scored; from here on it is trained on."""
+        """A window was scored; from here on it is trained on. Rows are a window older."""
+        for table in self.tables.values():
+            table.tick()
+        self._refused = self._refusals()
         self.since_version = self.since_version.merge(verdict)
         self.progress = self.progress.begin(manifest)
 

@@ -48,6 +48,8 @@ def as_lines(name: str, ancestry: "Ancestry", offsets: Offsets) -> list[str]:
     tags = ancestry.tags
     lines = [f"{name} version {ancestry.version}"]
     lines += [f"  {label:13} {tags[key]}" for label, key in _SHOWN if tags.get(key)]
+    if ancestry.grown_from:
+        lines.append(f"  {'grown from':13} {ancestry.grown_from}")
     proof = "their digests, hashed again, give this lineage"
     if not ancestry.proven:
         proof = "BUT THEIR DIGESTS DO NOT GIVE THIS LINEAGE: the record was changed"

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from models.axes import Axes
 from models.batch import UserBatch
+from models.layout import Layout
 from schemas.errors import UserError
 
 
@@ -28,3 +30,14 @@ class RankingModel(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: UserBatch) -> Tensor:
         """Logits [n_samples, n_tasks], in the order of the batch and of the layout's tasks."""
+
+    def axes(self, layout: Layout) -> Axes:  # noqa: ARG002
+        """What the axes of parameters stand for under a layout, so that a model can be grown.
+
+        Of a parameter that is not named here, a grown model keeps nothing if its shape changes.
+        """
+        return {}
+
+    def tokens(self, batch: UserBatch) -> Mapping[str, int]:  # noqa: ARG002
+        """How many tokens the model makes of a batch, by kind; none if it has no tokens."""
+        return {}

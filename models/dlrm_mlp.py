@@ -5,6 +5,7 @@ B users, A actions, Q requests, N samples, F embedded vectors a sample, E width 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, wide
 from models.base import RankingModel
 from models.batch import Actions, UserBatch
 from models.layers.embedder import FeatureEmbedder, embedded_items
@@ -19,7 +21,7 @@ from models.layers.mlp import FullPrecisionLinear, mlp
 from models.layers.pooling import mean_of_first
 from models.layers.visibility import earlier_actions
 from models.layout import Layout
-from models.tables import HashedTable, Tables
+from models.tables import TableConfig, tables_for
 
 
 @dataclass(frozen=True)
@@ -28,23 +30,16 @@ class DlrmMlpConfig:
 
     embedding: int
     """E: width of every embedded vector."""
-    embedding_std: float
-    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
     hidden: tuple[int, ...]
     """Hidden widths of the MLP on top."""
-    table_rows: int
-    """Rows of each embedding table."""
+    tables: TableConfig
 
 
 PRESETS: Mapping[str, DlrmMlpConfig] = MappingProxyType(
     {
-        "tiny": DlrmMlpConfig(embedding=8, embedding_std=0.025, hidden=(32,), table_rows=1 << 10),
-        "demo": DlrmMlpConfig(
-            embedding=16, embedding_std=0.025, hidden=(128, 64), table_rows=1 << 16
-        ),
-        "paper": DlrmMlpConfig(
-            embedding=64, embedding_std=0.025, hidden=(1024, 512, 256), table_rows=1 << 22
-        ),
+        "tiny": DlrmMlpConfig(8, (32,), TableConfig(rows=1 << 10, std=0.025)),
+        "demo": DlrmMlpConfig(16, (128, 64), TableConfig(rows=1 << 20, std=0.025)),
+        "paper": DlrmMlpConfig(64, (1024, 512, 256), TableConfig(rows=1 << 24, std=0.025)),
     }
 )
 
@@ -65,9 +60,7 @@ class DlrmMlp(RankingModel):
     def __init__(self, layout: Layout, config: DlrmMlpConfig) -> None:
         super().__init__()
         dim = config.embedding
-        self.tables = Tables(
-            layout, lambda: HashedTable(config.table_rows, dim, config.embedding_std)
-        )
+        self.tables = tables_for(layout, config.tables, dim)
         self.request = FeatureEmbedder(layout.request, dim)
         self.candidate = FeatureEmbedder(layout.candidate, dim)
         self.action = FeatureEmbedder(layout.action, dim)
@@ -85,6 +78,19 @@ class DlrmMlp(RankingModel):
         top = self.top(torch.cat((z_NFE.flatten(1), dot_products(z_NFE)), dim=1))
         logits: Tensor = self.logits(functional.silu(top))
         return logits
+
+    def axes(self, layout: Layout) -> Axes:
+        of_sample = [("sample", one.name) for one in layout.candidate]
+        of_request = [("request", one.name) for one in layout.request]
+        vectors = ["scenario", *of_request, "history", "recent", *of_sample, "item"]
+        pairs = [frozenset(pair) for pair in combinations(vectors, 2)]
+        return {
+            "stream.weight": (layout.actions, None),
+            "scenario.weight": (layout.scenarios, None),
+            "top.0.weight": (None, [*wide(vectors, self.stream.embedding_dim), *pairs]),
+            "logits.weight": (layout.tasks, None),
+            "logits.bias": (layout.tasks,),
+        }
 
     def _request_vectors(self, batch: UserBatch) -> list[Tensor]:
         """Scenario, U, pooled H and R, each [Q, E]."""

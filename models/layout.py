@@ -1,7 +1,8 @@
 """What a model must know of the spec: names, owners, types and the order of scenarios and tasks."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from schemas.hashing import hash_one
 from schemas.spec import Feature, FeatureOwner, Spec
@@ -48,6 +49,13 @@ class Layout:
             candidate=_fields(spec.owned_by("item", "cross")),
             action=_fields(tuple(spec.features[name] for name in spec.sequences.features)),
         )
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, list[Any]]) -> "Layout":
+        """What `dataclasses.asdict` made of a layout."""
+        parts = {name: tuple(value) for name, value in values.items()}
+        features = ("request", "candidate", "action")
+        return cls(**parts | {n: tuple(FeatureField(**f) for f in parts[n]) for n in features})
 
     @property
     def action_ids(self) -> tuple[int, ...]:

@@ -3,15 +3,15 @@
 Both are deterministic; model and optimiser state dicts together resume exactly.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.averaging import RunningMean
-from models.tables import EmbeddingTable
+from models.rowwise import Rowwise, RowwiseAdagrad, RowwiseAdam
+from models.tables import EmbeddingTable, tables_in
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,9 @@ class OptimiserConfig:
     """Steps at the full dense rate; step t after it has `dense_rate · √(hold / t)`; 0: all."""
     dense_average: float = 0.0
     """What a step leaves of the running mean of dense weights that scores and serves; 0: none."""
+    clip_norm: float = 0.0
+    """Dense gradients whose norm, all together, is above it are scaled down to it; 0: never."""
+    sparse: Literal["adagrad", "adam"] = "adagrad"
     sparse_rate: float = 0.05
     sparse_epsilon: float = 1e-8
 
@@ -38,47 +41,9 @@ class Parameters:
 
 def split_parameters(model: nn.Module) -> Parameters:
     """The tables of a model, and the parameters that belong to no table."""
-    tables = tuple(m for m in model.modules() if isinstance(m, EmbeddingTable))
+    tables = tuple(tables_in(model).values())
     in_tables = {id(p) for table in tables for p in table.parameters()}
     return Parameters(tables, tuple(p for p in model.parameters() if id(p) not in in_tables))
-
-
-class RowwiseAdagrad:
-    """Adagrad with one sum a row, applied to looked-up rows only: O(touched rows) a step.
-
-    For a row with gradient g [dim], summed over its look-ups:
-
-        s ← s + mean(g²)
-        w ← w - rate · g / (√s + ε)
-
-    s is the table's `square_sum`. Source: Gupta, Bennett, Raskutti 2014, "Training highly
-    multiclass classifiers"; the row-wise form as in FBGEMM's `EXACT_ROWWISE_ADAGRAD`.
-    """
-
-    def __init__(self, tables: Iterable[EmbeddingTable], rate: float, epsilon: float) -> None:
-        self.tables = tuple(tables)
-        self.rate = rate
-        self.epsilon = epsilon
-
-    @torch.no_grad()
-    def step(self) -> None:
-        """Update every table that has a gradient."""
-        for table in self.tables:
-            if table.weight.grad is not None:
-                self._update(table, table.weight.grad)
-
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for table in self.tables:
-            table.weight.grad = None
-
-    def _update(self, table: EmbeddingTable, gradient: torch.Tensor) -> None:
-        summed = gradient.coalesce()
-        rows, g = summed.indices()[0], summed.values()
-        sums = table.square_sum[rows] + g.square().mean(dim=1)
-        table.square_sum.index_copy_(0, rows, sums)
-        step = g / (sums.sqrt() + self.epsilon)[:, None]
-        table.weight.index_add_(0, rows, step, alpha=-self.rate)
 
 
 class Optimisers:
@@ -87,7 +52,9 @@ class Optimisers:
     def __init__(self, model: nn.Module, config: OptimiserConfig) -> None:
         parameters = split_parameters(model)
         self.config = config
-        self.sparse = RowwiseAdagrad(parameters.tables, config.sparse_rate, config.sparse_epsilon)
+        rowwise = {"adagrad": RowwiseAdagrad, "adam": RowwiseAdam}[config.sparse]
+        self.sparse: Rowwise = rowwise(parameters.tables, config.sparse_rate, config.sparse_epsilon)
+        self._parameters = parameters.dense
         self.dense = _dense(parameters.dense, config)
         self.average = RunningMean(parameters.dense, config.dense_average)
 
@@ -95,6 +62,15 @@ class Optimisers:
         """Forget all gradients."""
         self.sparse.zero_grad()
         self.dense.zero_grad()
+
+    def clip(self) -> Tensor:
+        """Clip the dense gradients; the norm of all gradients before, which a NaN makes NaN."""
+        gradients = [one.grad for one in self._parameters if one.grad is not None]
+        dense = torch.nn.utils.get_total_norm(gradients)
+        if self.config.clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self.config.clip_norm, dense)
+        rows = [one.norm() for one in self.sparse.gather()]
+        return torch.stack([dense, *rows]).norm()
 
     def step(self) -> None:
         """Apply the gradients of the last backward pass."""

@@ -1,7 +1,7 @@
 """Ranking models by name."""
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -41,7 +41,7 @@ def create(
     """
     model = _choose("models", "the name of a model", name, _MODELS)
     config = _choose(f"models.{name}", "the name of a preset", preset, model.presets)
-    config = replace(config, **_checked(name, config, overrides or {}))
+    config = _overridden(f"models.{name}", config, overrides or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built: RankingModel = model(layout, config)
@@ -55,17 +55,20 @@ def _choose(where: str, expected: str, word: str, known: Mapping[str, Any]) -> A
     return known[word]
 
 
-def _checked(name: str, config: Any, overrides: Mapping[str, object]) -> dict[str, object]:
+def _overridden(where: str, config: Any, overrides: Mapping[str, object]) -> Any:
+    """The configuration with some values replaced; a table of values goes into a part of it."""
     known = {field.name: getattr(config, field.name) for field in fields(config)}
     checked = {}
     for key, value in overrides.items():
-        default = _choose(f"models.{name}", "a configuration key", key, known)
-        checked[key] = _of_kind(f"models.{name}.{key}", value, default)
-    return checked
+        default = _choose(where, "a configuration key", key, known)
+        checked[key] = _of_kind(f"{where}.{key}", value, default)
+    return replace(config, **checked)
 
 
 def _of_kind(where: str, value: object, default: object) -> object:
     """The value if it has the default's type; a list, as TOML has it, stands for a tuple."""
+    if is_dataclass(default) and isinstance(value, Mapping):
+        return _overridden(where, default, value)
     if isinstance(default, tuple) and isinstance(value, list):
         value = tuple(value)
     if type(value) is not type(default):

@@ -1,4 +1,4 @@
-"""`millstream models`: the registered versions, who serves, moving that, where one comes from."""
+"""`millstream models`: versions, who serves and moving that, ancestry; what a model is made of."""
 
 import argparse
 import json
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream.arguments import Subparsers, add_json
+from millstream.commands import describe_model
 from schemas.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class Version:
 
 def add(subparsers: Subparsers) -> None:
     """Declare the command and what it can do."""
-    parser = subparsers.add_parser("models", help="registered versions: list, promote, roll back")
+    parser = subparsers.add_parser(
+        "models", help="versions and who serves; what a model is made of"
+    )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     ls = _action(actions, "ls", "versions, their aliases and what the gate said", list_versions)
     ls.add_argument("--history", action="store_true", help="how the alias champion has moved")
@@ -55,6 +58,7 @@ def add(subparsers: Subparsers) -> None:
         help="the pipeline's state: how far events were read",
     )
     add_json(explain)
+    describe_model.add_action(actions)
 
 
 def list_versions(args: argparse.Namespace) -> int:

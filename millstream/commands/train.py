@@ -10,6 +10,7 @@ from millstream.arguments import Subparsers, add_json
 
 if TYPE_CHECKING:
     from learner.settings import LearnerSettings, Summary
+    from learner.warm_start import WarmStart
 
 
 def add(subparsers: Subparsers) -> None:
@@ -28,6 +29,12 @@ def add(subparsers: Subparsers) -> None:
         "--name", metavar="MODEL", help="registered under this name (default: <spec>-<model>)"
     )
     parser.add_argument("--preset", default="demo", help="of the model's sizes (%(default)s)")
+    parser.add_argument(
+        "--from-checkpoint",
+        type=Path,
+        metavar="DIR",
+        help="begin with the weights of another state, under this spec or one that had less",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--once", action="store_true", help="learn what is sealed, stop (default)")
@@ -64,6 +71,7 @@ def _settings(args: argparse.Namespace) -> "LearnerSettings":
         mlflow=args.mlflow,
         model=args.model,
         preset=args.preset,
+        from_checkpoint=args.from_checkpoint,
         device=args.device,
         mode="follow" if args.follow else "once",
         until_final=args.until_final,
@@ -76,6 +84,7 @@ def _settings(args: argparse.Namespace) -> "LearnerSettings":
 def _text(summary: "Summary") -> str:
     versions = ", ".join(summary.versions) or "none"
     lines = [
+        *_began(summary.warm_start),
         f"{summary.windows} windows learned, {summary.samples:,} samples, "
         f"lineage {summary.lineage_id[:12]}",
         f"versions of {summary.registered_model} registered: {versions}",
@@ -83,3 +92,15 @@ def _text(summary: "Summary") -> str:
     if summary.unsent:
         lines.append(f"{summary.unsent} entries wait for MLflow; the next start sends them")
     return "\n".join(lines)
+
+
+def _began(warm_start: "WarmStart | None") -> list[str]:
+    """Which weights a state has from where it began."""
+    if warm_start is None:
+        return []
+    named = [
+        f"{what} {len(names)}{': ' if names else ''}{', '.join(names)}"
+        for what, names in (("grown", warm_start.grown), ("new", warm_start.new))
+    ]
+    kept = f"{len(warm_start.kept)} parameters and tables kept"
+    return [f"began at lineage {warm_start.lineage[:12]}: {kept}, {named[0]}; {named[1]}"]

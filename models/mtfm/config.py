@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from models.base import ModelError
+from models.tables import TableConfig
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,7 @@ class MtfmConfig:
     """Width of an embedded feature."""
     sequence_scale: float
     """What embeddings of actions are multiplied by: how fast tokens of H and R move."""
-    embedding_std: float
-    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
-    table_rows: int
-    """Rows of each embedding table."""
+    tables: TableConfig
 
     def __post_init__(self) -> None:
         if self.d_model % self.heads:
@@ -69,8 +67,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             expert_width=8,
             embedding=8,
             sequence_scale=0.1,
-            embedding_std=0.025,
-            table_rows=1 << 10,
+            tables=TableConfig(rows=1 << 10, std=0.025),
         ),
         "demo": MtfmConfig(
             d_model=32,
@@ -83,8 +80,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             expert_width=32,
             embedding=16,
             sequence_scale=0.1,
-            embedding_std=0.025,
-            table_rows=1 << 16,
+            tables=TableConfig(rows=1 << 20, std=0.025),
         ),
         "paper": MtfmConfig(
             d_model=768,
@@ -97,8 +93,7 @@ PRESETS: Mapping[str, MtfmConfig] = MappingProxyType(
             expert_width=256,
             embedding=64,
             sequence_scale=0.1,
-            embedding_std=0.025,
-            table_rows=1 << 22,
+            tables=TableConfig(rows=1 << 24, std=0.025),
         ),
     }
 )

@@ -28,6 +28,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Labels, wide
 from models.base import RankingModel
 from models.batch import UserBatch
 from models.layers.mmoe import MmoeHeads
@@ -48,6 +49,7 @@ class Mtfm(RankingModel):
 
     def __init__(self, layout: Layout, config: MtfmConfig) -> None:
         super().__init__()
+        self.width = config.d_model
         self.sizes = (len(layout.actions), len(layout.scenarios))
         self.tokenizer = Tokenizer(layout, config)
         self.layers = nn.ModuleList(
@@ -69,6 +71,45 @@ class Mtfm(RankingModel):
         t = torch.cat((plan.split(x)[2], samples), dim=1)
         logits: Tensor = self.heads(t, plan.by_scenario)
         return logits
+
+    def tokens(self, batch: UserBatch) -> dict[str, int]:
+        return dict(zip("HRT", plan_of(batch, *self.sizes).sizes, strict=True))
+
+    def axes(self, layout: Layout) -> Axes:
+        streams = [(part, name) for part in "HR" for name in layout.actions]
+        scenarios, samples = layout.scenarios, self.tokenizer.sample_labels(layout)
+        gates = wide(layout.tasks, self.heads.shape[1])
+        into_heads = [*wide("T", self.width), *samples]
+        return {
+            **_grouped("tokenizer.streams", streams, self.tokenizer.action_labels(layout)),
+            **_grouped("tokenizer.scenarios", scenarios, samples),
+            **self._norms([*streams, *scenarios], scenarios),
+            "heads.experts.weight": (None, into_heads),
+            "heads.gate.weight": (scenarios, gates, into_heads),
+            "heads.gate.bias": (scenarios, gates),
+            "heads.towers.out": (scenarios, layout.tasks, None, None),
+            "heads.towers.out_bias": (scenarios, layout.tasks, None),
+        }
+
+    def _norms(self, every: Labels, scenarios: Labels) -> dict[str, tuple[Labels, ...]]:
+        """Gains and biases of all layers; those of a target layer's A are the scenarios' alone."""
+        axes: dict[str, tuple[Labels, ...]] = {}
+        for at, layer in enumerate(self.layers):
+            out = every if isinstance(layer, FullLayer) else scenarios
+            for norm, groups in (("norm_in", every), ("norm_out", out)):
+                for name in ("gain", "bias"):
+                    axes[f"layers.{at}.{norm}.{name}"] = (groups, None)
+        return axes
+
+
+def _grouped(name: str, groups: Labels, into: Labels) -> dict[str, tuple[Labels, ...]]:
+    """The axes of a `GroupedMlp`."""
+    return {
+        f"{name}.first.weight": (groups, None, into),
+        f"{name}.first.bias": (groups, None),
+        f"{name}.second.weight": (groups, None, None),
+        f"{name}.second.bias": (groups, None),
+    }
 
 
 def _block(config: MtfmConfig, n_streams: int, n_scenarios: int) -> list[nn.Module]:

@@ -1,17 +1,19 @@
 """Heterogeneous tokenization, MTFM 3.2.1, equations (3) to (5)."""
 
+from collections.abc import Hashable
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
+from models.axes import wide
 from models.batch import Actions, UserBatch
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.grouped import GroupedMlp
 from models.layout import Layout
 from models.mtfm.config import MtfmConfig
 from models.mtfm.plan import TokenPlan
-from models.tables import HashedTable, Tables
+from models.tables import tables_for
 
 
 class Tokenizer(nn.Module):
@@ -28,14 +30,16 @@ class Tokenizer(nn.Module):
     def __init__(self, layout: Layout, config: MtfmConfig) -> None:
         super().__init__()
         dim, hidden, width = config.embedding, config.tokenizer_width, config.d_model
+        self.dim = dim
         self.action = FeatureEmbedder(layout.action, dim)
         self.request = FeatureEmbedder(layout.request, dim)
         self.candidate = FeatureEmbedder(layout.candidate, dim)
         of_action = dim + self.action.width
         self.sample_width = dim + self.request.width + self.candidate.width
         self.scale = config.sequence_scale
-        self.samples = _tables(replace(layout, action=()), config)
-        self.actions = _tables(replace(layout, request=(), candidate=()), config)
+        self.samples = tables_for(replace(layout, action=()), config.tables, dim)
+        of_actions = replace(layout, request=(), candidate=())
+        self.actions = tables_for(of_actions, config.tables, dim)
         self.streams = GroupedMlp(2 * len(layout.actions), of_action, hidden, width)
         self.scenarios = GroupedMlp(
             len(layout.scenarios), self.sample_width, hidden, width, alike=True
@@ -48,6 +52,16 @@ class Tokenizer(nn.Module):
         h_and_r = self.streams(actions, plan.by_stream)
         return torch.cat((h_and_r, self.scenarios(samples, plan.by_scenario))), samples
 
+    def action_labels(self, layout: Layout) -> list[Hashable]:
+        """What the places of an embedded action stand for."""
+        return wide(["item", *(one.name for one in layout.action)], self.dim)
+
+    def sample_labels(self, layout: Layout) -> list[Hashable]:
+        """What the places of Emb(U) ∥ Emb(C) ∥ Emb(I) stand for."""
+        of_request = [("request", one.name) for one in layout.request]
+        of_sample = [("sample", one.name) for one in layout.candidate]
+        return wide([*of_request, *of_sample, "item"], self.dim)
+
     def _actions(self, actions: Actions) -> Tensor:
         item = embedded_items(self.actions, actions.item)
         return self.scale * torch.cat([item, *self.action(self.actions, actions.features)], dim=1)
@@ -57,9 +71,3 @@ class Tokenizer(nn.Module):
         user = [one.index_select(0, batch.sample_request) for one in user]
         candidate = self.candidate(self.samples, batch.sample_features)
         return torch.cat([*user, *candidate, embedded_items(self.samples, batch.item)], dim=1)
-
-
-def _tables(layout: Layout, config: MtfmConfig) -> Tables:
-    return Tables(
-        layout, lambda: HashedTable(config.table_rows, config.embedding, config.embedding_std)
-    )

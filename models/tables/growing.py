@@ -1,22 +1,20 @@
 """A table in which no two ids share a row, which grows with the ids and lets go of unused ones."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.tables.base import EmbeddingTable
+from models.tables.base import Changes, EmbeddingTable, untouched_zeros
 from models.tables.index import Ints
-from models.tables.slots import NONE, UNUSED, Slots
+from models.tables.initial import initial_rows
+from models.tables.slots import NONE, Slots
 
 MISSING, RARE, FIRST = 0, 1, 2
 """Row of absent values, row of ids without a row of their own, and the first of the others."""
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 class GrowingTable(EmbeddingTable):
@@ -53,13 +51,11 @@ class GrowingTable(EmbeddingTable):
         self.slots = Slots(rows, expire_after)
         self._seen = Slots(rows if admit_after > 1 else 0, expire_after)
         self._sightings = np.zeros(self._seen.most, np.int64)
-        self._changed = np.zeros(rows, np.bool_)
         self._salt = int(torch.randint(1 << 62, ()))
-        self.weight = nn.Parameter(torch.empty(rows + FIRST, dim))
-        self.register_buffer("square_sum", torch.empty(rows + FIRST))
+        self.weight = nn.Parameter(untouched_zeros(rows + FIRST, dim))
+        self.register_buffer("square_sum", untouched_zeros(rows + FIRST))
         with torch.no_grad():
             self.weight[:FIRST] = torch.randn(FIRST, dim) * std
-            self.square_sum[:FIRST] = 0
 
     def forward(self, ids: Tensor, present: Tensor) -> Tensor:
         rows = self.rows_of(ids, present).to(self.weight.device)
@@ -81,23 +77,20 @@ class GrowingTable(EmbeddingTable):
 
     @property
     def size(self) -> int:
-        """Rows that are or were in use, the shared ones included: `weight[size:]` means nothing."""
         return self.slots.size + FIRST
 
     @property
-    def memory_bytes(self) -> int:
-        """Bytes of the rows in use and of their sums."""
-        return self.size * (self.dim + 1) * self.weight.element_size()
+    def counts(self) -> dict[str, int]:
+        return {"rows": self.slots.in_use} | self.slots.counts
 
     def _claimed(self, ids: Ints) -> Ints:
         admitted = self._admitted(ids) if self.admit_after > 1 else None
         claimed = self.slots.claim(ids, admitted)
         if len(claimed.born):
             self._begin(claimed.born)
-        self._changed[claimed.slots[claimed.slots != NONE]] = True
         return claimed.slots
 
-    def _admitted(self, ids: Ints) -> npt.NDArray[np.bool_]:
+    def _admitted(self, ids: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which ids were seen often enough; those with a row are, and are not counted."""
         admitted = self.slots.known(ids) != NONE
         claimed = self._seen.claim(ids[~admitted])
@@ -113,19 +106,59 @@ class GrowingTable(EmbeddingTable):
     def _begin(self, slots: Ints) -> None:
         """Give rows that changed hands their initial values."""
         rows = torch.from_numpy(slots + FIRST).to(self.weight.device)
-        values = torch.from_numpy(self._initial(self.slots.ids(slots)))
-        self.weight[rows] = values.to(self.weight.device)
-        self.square_sum[rows] = 0
+        values = initial_rows(self.slots.ids(slots), self._salt, self.dim, self.std)
+        self.weight[rows] = torch.from_numpy(values).to(self.weight)
+        for name in ("square_sum", *self.kept_beside):
+            getattr(self, name)[rows] = 0
 
-    def _initial(self, ids: Ints) -> npt.NDArray[np.float32]:
-        """Uniform in ±√3·std: the first 24 bits of a hash of table, id and column; [n, dim]."""
-        column = np.arange(1, self.dim + 1, dtype=np.uint64) * _GOLDEN
-        with np.errstate(over="ignore"):
-            mixed = (ids.view(np.uint64)[:, None] ^ np.uint64(self._salt)) + column
-            for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-                mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-        unit = (mixed >> np.uint64(40)).astype(np.float32) / np.float32(1 << 23) - 1
-        return unit * np.float32(3**0.5 * self.std)
+    def live(self) -> dict[str, Tensor]:
+        seen = self._seen.live()
+        arrays = self.slots.live() | _named_seen(seen)
+        sightings = self._sightings[: len(seen["ids"])]
+        return self._part(arrays, sightings, {k: v[: self.size] for k, v in self.by_row.items()})
+
+    def changes(self) -> dict[str, Tensor]:
+        slots, seen = self.slots.changes(), self._seen.changes()
+        rows = np.concatenate([np.arange(FIRST), slots.pop("slots") + FIRST])
+        arrays = slots | _named_seen(seen) | {"rows": rows}
+        sightings = self._sightings[seen["slots"]]
+        return self._part(arrays, sightings, {k: _copied(v, rows) for k, v in self.by_row.items()})
+
+    def all_changed(self) -> None:
+        self.slots.all_changed()
+        self._seen.all_changed()
+
+    def restore(self, parts: Iterable[Changes]) -> None:
+        self.slots.clear()
+        self._seen.clear()
+        for part in parts:
+            self._take_over(part)
+        self.slots.end()
+        self._seen.end()
+
+    def _part(
+        self, arrays: dict[str, Ints], sightings: Ints, by_row: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        own = {"sightings": sightings, "salt": np.array(self._salt)}
+        return {k: torch.from_numpy(one) for k, one in (arrays | own).items()} | by_row
+
+    @torch.no_grad()
+    def _take_over(self, part: Changes) -> None:
+        arrays = {name: part[name].cpu().numpy() for name in part if name not in self.by_row}
+        rows = arrays.get("rows", np.arange(len(part["weight"])))
+        width = part["weight"].shape[1]
+        if width != self.dim or rows[-1] >= len(self.weight):
+            raise ValueError(
+                f"expected at most {len(self.weight):,} rows of {self.dim} numbers, "
+                f"received {rows[-1] + 1:,} of {width}"
+            )
+        seen = {k.removeprefix(_SEEN): one for k, one in arrays.items() if k.startswith(_SEEN)}
+        self._sightings[seen.get("slots", slice(len(seen["ids"])))] = arrays["sightings"]
+        self._seen.take_over(seen)
+        self.slots.take_over(arrays | ({"slots": rows[FIRST:] - FIRST} if "rows" in arrays else {}))
+        self._salt = int(arrays["salt"])
+        for name, values in self.by_row.items():
+            values[_range_or(rows)] = part[name].to(values)
 
     def _save_to_state_dict(
         self,
@@ -134,7 +167,7 @@ class GrowingTable(EmbeddingTable):
         keep_vars: bool,  # noqa: ARG002
     ) -> None:
         """Rows in use, which ids have them, and what decides about the next ones."""
-        for name, tensor in self._state(np.arange(self.size)).items():
+        for name, tensor in self.live().items():
             destination[prefix + name] = tensor
 
     def _load_from_state_dict(
@@ -147,72 +180,32 @@ class GrowingTable(EmbeddingTable):
         unexpected_keys: list[str],  # noqa: ARG002
         error_msgs: list[str],
     ) -> None:
-        names = self._state(np.arange(FIRST))
+        names = self.live().keys()
         missing = [prefix + name for name in names if prefix + name not in state_dict]
         if missing:
             missing_keys += missing
             return
         try:
-            self._restore({name: state_dict[prefix + name] for name in names})
-        except (ValueError, RuntimeError) as error:
+            self.restore([{name: state_dict[prefix + name] for name in names}])
+            self.all_changed()
+        except ValueError as error:
             error_msgs.append(f"{prefix.removesuffix('.')}: {error}")
 
-    def changes(self) -> dict[str, Tensor]:
-        """What differs from the state at the last call, for `with_changes`; O(rows changed).
 
-        The first call gives every row. Ids that only wait for their row are given as a whole.
-        """
-        rows = np.flatnonzero(self._changed[: self.slots.size]) + FIRST
-        self._changed[:] = False
-        rows = np.concatenate([np.arange(FIRST), rows])
-        return self._state(rows) | {"rows": torch.from_numpy(rows)}
-
-    def _state(self, rows: Ints) -> dict[str, Tensor]:
-        """The state with these rows only."""
-        at = torch.from_numpy(rows).to(self.weight.device)
-        slots, seen = self.slots.state(), self._seen.state()
-        own = {name: slots[name][rows[FIRST:] - FIRST] for name in ("ids", "last_used")}
-        whole = {name: slots[name] for name in ("free", "head")}
-        waiting = {f"seen_{name}": values for name, values in seen.items()}
-        waiting["sightings"] = self._sightings[: len(seen["ids"])].copy()
-        waiting["salt"] = np.array(self._salt)
-        arrays = {name: torch.from_numpy(array) for name, array in (own | whole | waiting).items()}
-        rows_of = {"weight": self.weight.detach()[at], "square_sum": self.square_sum[at]}
-        return rows_of | arrays
-
-    @torch.no_grad()
-    def _restore(self, state: Mapping[str, Tensor]) -> None:
-        arrays = {name: tensor.cpu().numpy() for name, tensor in state.items()}
-        size, width = state["weight"].shape
-        if width != self.dim or size > len(self.weight):
-            raise ValueError(
-                f"expected at most {len(self.weight):,} rows of {self.dim} numbers, "
-                f"received {size:,} of {width}"
-            )
-        self.slots.restore({name: arrays[name] for name in _SLOTS})
-        self._seen.restore({name: arrays[f"seen_{name}"] for name in _SLOTS})
-        self._sightings[: len(arrays["sightings"])] = arrays["sightings"]
-        self._salt = int(arrays["salt"])
-        self._changed[: self.slots.size] = True
-        self.weight[:size] = state["weight"].to(self.weight.device)
-        self.square_sum[:size] = state["square_sum"].to(self.weight.device)
+_SEEN = "seen_"
 
 
-_SLOTS = ("ids", "last_used", "free", "head")
-_BY_ROW = {"weight": 0, "square_sum": 0, "ids": FIRST, "last_used": FIRST}
-"""What the state has a row of, and how many rows it leaves out at the beginning."""
+def _named_seen(seen: Mapping[str, Ints]) -> dict[str, Ints]:
+    return {f"{_SEEN}{name}": array for name, array in seen.items()}
 
 
-def with_changes(state: Mapping[str, Tensor], changes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a table after `changes`, of the same table, were made to it."""
-    rows = changes["rows"]
-    size = max(len(state["weight"]), int(rows.max()) + 1)
-    merged = {name: tensor for name, tensor in changes.items() if name != "rows"}
-    for name, left_out in _BY_ROW.items():
-        old, new = state[name], changes[name]
-        whole = old.new_zeros(size - left_out, *old.shape[1:])
-        whole[: len(old)] = old
-        whole[rows[left_out:] - left_out] = new
-        merged[name] = whole
-    merged["last_used"][changes["free"]] = UNUSED
-    return merged
+def _copied(values: Tensor, rows: Ints) -> Tensor:
+    """A copy of some rows, which ascend."""
+    at = _range_or(rows)
+    return values[at].clone() if isinstance(at, slice) else values[at.to(values.device)]
+
+
+def _range_or(rows: Ints) -> slice | Tensor:
+    """Rows that ascend, as a slice if they are all from the first on: much faster to copy."""
+    whole = int(rows[-1]) == len(rows) - 1
+    return slice(0, len(rows)) if whole else torch.from_numpy(rows)

@@ -53,6 +53,37 @@ def new_index(most: int) -> IdIndex:
 
 
 @njit(cache=True)
+def insert_all(index, ids, there):  # type: ignore[no-untyped-def]
+    """Give each of these ids, where it is `there`, its place as its slot; the index is empty.
+
+    Ids are first sorted by segment, so that memory is met in order: several times as fast as
+    `insert` for each. All segments have the same depth, the least at which none is overfull.
+    """
+    hashes, n = np.empty(len(ids), np.uint64), 0
+    for slot in range(len(ids)):
+        hashes[slot] = _hash(ids[slot])
+        n += there[slot]
+    depth = 1
+    while (n >> depth) > _LIMIT:
+        depth += 1
+    starts = _starts(hashes, there, depth)
+    while np.max(np.diff(starts)) > _LIMIT:
+        depth += 1
+        starts = _starts(hashes, there, depth)
+    _make_even(index, depth)
+    slots, ends = np.empty(n, np.int64), starts.copy()
+    for slot in range(len(ids)):
+        if there[slot]:
+            segment = hashes[slot] >> np.uint64(64 - depth)
+            slots[ends[segment]] = slot
+            ends[segment] += 1
+    for segment in range(1 << depth):
+        for at in range(starts[segment], starts[segment + 1]):
+            slot = slots[at]
+            _put(index, segment, hashes[slot], ids[slot], slot)
+
+
+@njit(cache=True)
 def find(index, one):  # type: ignore[no-untyped-def]
     """The slot of an id, or -1."""
     hashed = _hash(one)
@@ -115,6 +146,29 @@ def _put(index, segment, hashed, one, slot):  # type: ignore[no-untyped-def]
     entries[at, 0] = one
     entries[at, 1] = slot
     index.used[segment] += 1
+
+
+@njit(cache=True)
+def _starts(hashes, there, depth):  # type: ignore[no-untyped-def]
+    """Where each segment's ids begin if there are 2^depth segments, and where the last ends."""
+    starts = np.zeros((1 << depth) + 1, np.int64)
+    for slot in range(len(hashes)):
+        if there[slot]:
+            starts[np.int64(hashes[slot] >> np.uint64(64 - depth)) + 1] += 1
+    return np.cumsum(starts)
+
+
+@njit(cache=True)
+def _make_even(index, depth):  # type: ignore[no-untyped-def]
+    """Segments of one depth, all empty."""
+    size = 1 << depth
+    if size > len(index.used) or size > len(index.directory):
+        raise ValueError("expected hashes that differ early, received many alike")
+    index.head[_DEPTH], index.head[_SEGMENTS] = depth, size
+    for segment in range(size):
+        index.directory[segment] = segment
+        index.depths[segment], index.used[segment] = depth, 0
+        index.entries[segment] = _NONE
 
 
 @njit(cache=True)

@@ -29,6 +29,11 @@ class Tables(nn.Module):
         return table
 
 
+def tables_in(model: nn.Module) -> dict[str, EmbeddingTable]:
+    """Every table of a model under the module's own name."""
+    return {n: one for n, one in model.named_modules() if isinstance(one, EmbeddingTable)}
+
+
 def table_names(layout: Layout) -> tuple[str, ...]:
     """Names of all tables, `item` among them, in alphabetical order."""
     fields = (*layout.request, *layout.candidate, *layout.action)

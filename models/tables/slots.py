@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from models.tables.index import IdIndex, Ints, find, insert, new_index, remove
+from models.tables.index import IdIndex, Ints, find, insert, insert_all, new_index, remove
 
 NONE = -1
 """No slot."""
@@ -35,6 +35,8 @@ class _Arrays(NamedTuple):
     last_used: Ints
     free: Ints
     head: Ints
+    changed: npt.NDArray[np.bool_]
+    low: Ints
 
 
 @dataclass(frozen=True)
@@ -97,32 +99,73 @@ class Slots:
         clock = int(self._arrays.head[_CLOCK])
         return _ALWAYS if self.expire_after is None else clock - self.expire_after
 
-    def state(self) -> dict[str, Ints]:
-        """All that `restore` needs; arrays as long as what is in use."""
+    def live(self) -> dict[str, Ints]:
+        """All that `take_over` needs, not copied; arrays as long as what is in use."""
         arrays, size = self._arrays, self.size
         return {
-            "ids": arrays.ids[:size].copy(),
-            "last_used": arrays.last_used[:size].copy(),
-            "free": arrays.free[: int(arrays.head[_FREE])].copy(),
-            "head": arrays.head.copy(),
+            "ids": arrays.ids[:size],
+            "last_used": arrays.last_used[:size],
+            "free": arrays.free[: int(arrays.head[_FREE])],
+            "free_from": np.zeros(1, np.int64),
+            "head": arrays.head,
         }
 
-    def restore(self, state: Mapping[str, Ints]) -> None:
-        """Bring back what `state` gave. Raises ValueError if there is no room for it."""
-        size = len(state["ids"])
+    def changes(self) -> dict[str, Ints]:
+        """Copies of what changed since the last call; O(slots changed).
+
+        `slots`: those that were used, got an id or lost it. `free`: the free ones from the
+        `free_from`-th on.
+        """
+        arrays, n_free = self._arrays, int(self._arrays.head[_FREE])
+        slots = np.flatnonzero(arrays.changed[: self.size])
+        changes = {
+            "slots": slots,
+            "ids": arrays.ids[slots],
+            "last_used": arrays.last_used[slots],
+            "free": arrays.free[int(arrays.low[0]) : n_free].copy(),
+            "free_from": arrays.low.copy(),
+            "head": arrays.head.copy(),
+        }
+        arrays.changed[slots] = False
+        arrays.low[0] = n_free
+        return changes
+
+    def all_changed(self) -> None:
+        """Let the next `changes` give everything."""
+        self._arrays.changed[: self.size] = True
+        self._arrays.low[0] = 0
+
+    def clear(self) -> None:
+        """Forget everything, for `take_over`."""
+        self._arrays = _empty(self.most)
+
+    def take_over(self, state: Mapping[str, Ints]) -> None:
+        """After `clear`: take over what was `live`, then the `changes` made to it; then `end`.
+
+        Raises ValueError if there is no room for it.
+        """
+        arrays, free_from = self._arrays, int(state["free_from"][0])
+        size = int(state["head"][_SIZE])
         if size > self.most:
             raise ValueError(f"expected at most {self.most:,} slots, received {size:,}")
-        self._arrays = _empty(self.most)
-        self._arrays.ids[:size] = state["ids"]
-        self._arrays.last_used[:size] = state["last_used"]
-        self._arrays.free[: len(state["free"])] = state["free"]
-        self._arrays.head[:] = state["head"]
-        _index_again(self._arrays)
+        at = state.get("slots", slice(len(state["ids"])))
+        arrays.ids[at] = state["ids"]
+        arrays.last_used[at] = state["last_used"]
+        arrays.free[free_from : free_from + len(state["free"])] = state["free"]
+        arrays.head[:] = state["head"]
+
+    def end(self) -> None:
+        """All was taken over: ids are found again. It counts as unchanged."""
+        arrays, size = self._arrays, self.size
+        there = arrays.last_used[:size] != UNUSED
+        insert_all(arrays.lookup, arrays.ids[:size], there)
+        arrays.low[0] = arrays.head[_FREE]
 
 
 def _empty(most: int) -> _Arrays:
     ids, last_used, free = (np.empty(most, np.int64) for _ in range(3))
-    return _Arrays(new_index(most), ids, last_used, free, np.zeros(_HEAD, np.int64))
+    head, low = np.zeros(_HEAD, np.int64), np.zeros(1, np.int64)
+    return _Arrays(new_index(most), ids, last_used, free, head, np.zeros(most, np.bool_), low)
 
 
 @njit(cache=True)
@@ -151,6 +194,7 @@ def _claim(arrays, ids, wanted, oldest):  # type: ignore[no-untyped-def]
                 n_born += 1
                 arrays.head[_EXPIRED] += 1
             arrays.last_used[slot] = clock
+            arrays.changed[slot] = True
         slots[at] = slot
     _sweep(arrays, SWEEP * len(ids), oldest)
     for at in range(len(ids)):
@@ -171,6 +215,7 @@ def _give(arrays, one, clock):  # type: ignore[no-untyped-def]
     head = arrays.head
     if head[_FREE] > 0:
         head[_FREE] -= 1
+        arrays.low[0] = min(arrays.low[0], head[_FREE])
         slot = arrays.free[head[_FREE]]
     elif head[_SIZE] < len(arrays.ids):
         slot = head[_SIZE]
@@ -185,6 +230,7 @@ def _give(arrays, one, clock):  # type: ignore[no-untyped-def]
     insert(arrays.lookup, one, slot)
     arrays.ids[slot] = one
     arrays.last_used[slot] = clock
+    arrays.changed[slot] = True
     return slot
 
 
@@ -212,13 +258,7 @@ def _sweep(arrays, steps, oldest):  # type: ignore[no-untyped-def]
         if last_used[slot] < oldest:
             remove(arrays.lookup, arrays.ids[slot])
             last_used[slot] = UNUSED
+            arrays.changed[slot] = True
             arrays.free[head[_FREE]] = slot
             head[_FREE] += 1
             head[_EXPIRED] += 1
-
-
-@njit(cache=True)
-def _index_again(arrays):  # type: ignore[no-untyped-def]
-    for slot in range(arrays.head[_SIZE]):
-        if arrays.last_used[slot] != UNUSED:
-            insert(arrays.lookup, arrays.ids[slot], slot)

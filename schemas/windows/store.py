@@ -1,6 +1,6 @@
 """Reading sealed windows, columnar."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +58,7 @@ class WindowStore:
         columns: Sequence[str] | None = None,
         batch_users: int = BATCH_USERS,
         skip_users: int = 0,
-    ) -> Iterator[pa.RecordBatch]:
+    ) -> Generator[pa.RecordBatch, None, None]:
         """The records of a window by shard, then user, from record `skip_users` on.
 
         Batches have the schema of the spec's record (of the files' own without a spec), or these

@@ -15,8 +15,8 @@ from learner.lock import locked
 from learner.plot import plot
 from schemas.errors import SpecError, StoreError, UserError
 from schemas.windows.store import WindowStore
-from tests.learner.runs import assert_same_state, learn, newest, shop
-from tests.learner.world import write_window
+from tests.learner.runs import SMALL, assert_same_state, learn, newest, restored, shop
+from tests.learner.world import SPEC_TEXT, write_window
 
 
 def test_once_consumes_what_is_sealed_and_goes_on_from_there(tmp_path: Path) -> None:
@@ -124,6 +124,33 @@ def test_batches_without_a_number_for_a_loss_are_skipped_counted_and_then_too_ma
     settings = shop(tmp_path, windows=3, learner=wild)
     with pytest.raises(UserError, match="losses and gradients that are numbers"):
         learn(settings)
+
+
+def test_a_full_table_is_named_with_the_remedy_and_training_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = shop(
+        tmp_path, windows=2, learner=SMALL + "[models.dlrm_mlp]\ntables = { rows = 5 }\n"
+    )
+    assert learn(settings).windows == 2
+    assert "expected room in table tables.by_name.table_item for every id" in caplog.text
+    assert "under [models.dlrm_mlp.tables]" in caplog.text
+    [*_, last] = [entry for entry, _ in Journal(settings.state / "metrics.jsonl").since(0)]
+    assert last.metrics["tables/refused"] > 0
+    assert last.metrics["tables/rows"] <= 5 * 4  # of segment, brand, tag and item
+
+
+def test_what_a_window_lacks_is_named_and_counts_as_missing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = shop(tmp_path, windows=1)
+    spec = SPEC_TEXT.replace("price = {", 'maker = { owner = "item", type = "id" }\nprice = {')
+    settings.spec.write_text(spec + SMALL)
+    assert learn(settings).windows == 1
+    assert "received some without requests.candidates.maker: missing in all" in caplog.text
+    table = restored(settings).tables["tables.by_name.table_maker"]
+    assert table.counts["rows"] == 0
+    assert table.square_sum[0] > 0  # the row of what is missing has learned
 
 
 def test_an_unknown_model_is_named_with_those_there_are(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 import random
 import time
+from collections.abc import Mapping
 from ctypes import c_longlong
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from learner.checkpoint import Checkpoints
+from learner import tensors
+from learner.checkpoint import COMMIT, Checkpoints
 from learner.daemon import run
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
@@ -20,7 +22,10 @@ CONTEXT = multiprocessing.get_context("forkserver")
 
 
 def learn_counting(settings: LearnerSettings, calls: c_longlong) -> None:
-    """Run a learner that counts the batches it scores and those it trains on."""
+    """Run a learner that counts the batches it scores and those it trains on.
+
+    It takes its time over them, as over batches of a real size, so that checkpoints come between.
+    """
     torch.set_num_threads(1)
     score, train = Trainer.predict, Trainer.train
 
@@ -31,6 +36,7 @@ def learn_counting(settings: LearnerSettings, calls: c_longlong) -> None:
     def counted_train(trainer: Trainer, *batch: object) -> None:
         calls.value += 1
         train(trainer, *batch)  # type: ignore[arg-type]
+        time.sleep(0.05)
 
     Trainer.predict, Trainer.train = counted_score, counted_train  # type: ignore[method-assign]
     run(settings)
@@ -63,7 +69,7 @@ def to_the_end(settings: LearnerSettings) -> int:
 def kill_and_resume(folder: Path, kills: int, windows: int) -> None:
     CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
     settings = shop(folder, windows=windows, users=60)
-    settings = replace(settings, checkpoint_every_batches=2)
+    settings = replace(settings, checkpoint_every_batches=2, whole_checkpoint_every=3)
     calm = replace(settings, state=folder / "calm")
     whole = to_the_end(calm)
     chance = random.Random(7)
@@ -75,6 +81,53 @@ def kill_and_resume(folder: Path, kills: int, windows: int) -> None:
     assert resumed > kills // 2
     assert to_the_end(settings) < whole
     assert_same_state(calm, settings)
+
+
+def run_until_writing(settings: LearnerSettings, kind: str) -> bool:
+    """Run a learner, killed while it writes a checkpoint, or all rows; whether it came to that."""
+    process = CONTEXT.Process(target=learn_writing_slowly, args=(settings,))
+    process.start()
+    folder = settings.state / "checkpoints"
+    before = {path.name for path in folder.glob("*")}
+    caught = False
+    while not caught and process.exitcode is None:
+        time.sleep(0.001)
+        new = [path for path in folder.glob(kind) if path.name not in before]
+        caught = any(not (path / COMMIT).exists() for path in new)
+    process.kill()
+    process.join()
+    return caught
+
+
+def learn_writing_slowly(settings: LearnerSettings) -> None:
+    """Run a learner that pauses after every file of a checkpoint."""
+    torch.set_num_threads(1)
+    save = tensors.save
+
+    def paused(path: Path, part: Mapping[str, torch.Tensor]) -> None:
+        save(path, part)
+        time.sleep(0.02)
+
+    tensors.save = paused
+    run(settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["dlrm_mlp", "mtfm"])
+def test_kills_while_a_checkpoint_is_written_leave_the_same_state_as_none(
+    tmp_path: Path, model: str
+) -> None:
+    CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
+    settings = shop(tmp_path, windows=3, users=60)
+    settings = replace(settings, model=model, checkpoint_every_batches=2, whole_checkpoint_every=1)
+    calm = replace(settings, state=tmp_path / "calm")
+    to_the_end(calm)
+    caught = [run_until_writing(settings, kind) for kind in ("*[0-9]", "*-rows") * 3]
+    assert sum(caught) >= 4
+    to_the_end(settings)
+    assert_same_state(calm, settings)
+    folders = {path.name for path in (settings.state / "checkpoints").iterdir()}
+    assert all((settings.state / "checkpoints" / name / COMMIT).exists() for name in folders)
 
 
 @pytest.mark.slow

@@ -156,7 +156,7 @@ class DenseMtfm:
 
     def row(self, tables: str, table: str, hashed: int | None) -> Tensor:
         weight = self.weights[f"tokenizer.{tables}.by_name.table_{table}.weight"]
-        return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.table_rows]
+        return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.tables.rows]
 
     def mlp(self, name: str, group: int, x: Tensor) -> Tensor:
         w = self.weights

@@ -173,15 +173,15 @@ def through_bytes(state: dict[str, Any]) -> dict[str, Any]:
     return torch.load(file, weights_only=True)
 
 
-@pytest.mark.parametrize("dense", ["adam", "rmsprop"])
-def test_resuming_equals_never_having_stopped(name: str, dense: str) -> None:
-    config = OptimiserConfig(dense=dense)
+@pytest.mark.parametrize(("dense", "sparse"), [("adam", "adagrad"), ("rmsprop", "adam")])
+def test_resuming_equals_never_having_stopped(name: str, dense: str, sparse: str) -> None:
+    config = OptimiserConfig(dense=dense, sparse=sparse)
     batches = [BatchBuilder(seed).batch() for seed in range(4)]
     straight, resumed = tiny(name), tiny(name, seed=9)
     optimisers = Optimisers(straight, config)
     train(straight, optimisers, batches[:2])
-    resumed.load_state_dict(through_bytes(straight.state_dict()))
     others = Optimisers(resumed, config)
+    resumed.load_state_dict(through_bytes(straight.state_dict()))
     others.load_state_dict(through_bytes(optimisers.state_dict()))
     train(straight, optimisers, batches[2:])
     train(resumed, others, batches[2:])
@@ -209,6 +209,19 @@ def test_bfloat16_stays_finite_and_near(name: str) -> None:
     assert all(p.grad.norm().isfinite() for p in model.parameters())
 
 
+def test_scoring_changes_nothing_in_the_tables(name: str) -> None:
+    """Neither new ids nor sightings: a model that scores is the model it was."""
+    model = models.create(name, LAYOUT, "tiny", {"tables": {"admit_after": 2}})
+    model(BatchBuilder(1).batch())
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.eval()
+    logits = logits_of(model, BatchBuilder(2).batch())
+    assert logits.isfinite().all()
+    assert torch.equal(logits_of(model, BatchBuilder(2).batch()), logits)
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, before[key]), key
+
+
 def test_same_seed_same_weights_and_the_callers_randomness_is_left_alone(name: str) -> None:
     before = torch.random.get_rng_state()
     one, two, other = tiny(name), tiny(name), tiny(name, seed=1)
@@ -223,7 +236,7 @@ def test_64_users_are_learnt_by_heart(name: str) -> None:
     generator = torch.Generator().manual_seed(8)
     item = torch.randint(-(2**62), 2**62, batch.item.shape, generator=generator)
     batch = replace(batch, item=item, label_present=torch.ones_like(batch.label_present))
-    model = models.create(name, LAYOUT, "tiny", {"table_rows": 1 << 14})
+    model = models.create(name, LAYOUT, "tiny", {"tables": {"rows": 1 << 14}})
     optimisers = Optimisers(model, OptimiserConfig(dense_rate=5e-3, sparse_rate=0.1))
     train(model, optimisers, [batch] * 60)
     assert roc_auc_score(batch.labels, logits_of(model, batch)) > 0.99

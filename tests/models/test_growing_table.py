@@ -10,10 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.optimisers import RowwiseAdagrad
-from models.tables import GrowingTable
-from models.tables.growing import with_changes
-from models.tables.index import SEGMENT, find, insert, new_index, remove
+from models.rowwise import RowwiseAdagrad
+from models.tables import GrowingTable, HashedTable
+from models.tables.index import SEGMENT, find, insert, insert_all, new_index, remove
 from models.tables.slots import LOOK, SWEEP, Slots
 
 
@@ -35,6 +34,27 @@ def test_the_index_is_a_dictionary_through_splits_and_removals() -> None:
     for one in range(1000):
         assert find(index, one) == -1
     assert index.used[: index.head[1]].sum() == len(expected)
+
+
+@pytest.mark.parametrize("size", [0, 1, 700, 20 * SEGMENT])
+def test_an_index_made_at_once_finds_what_one_made_id_by_id_finds(size: int) -> None:
+    rng = np.random.default_rng(size)
+    index, ids = new_index(40 * SEGMENT), rng.integers(-(2**63), 2**63 - 1, size)
+    there = rng.random(size) < 0.9
+    insert_all(index, ids, there)
+    for slot, one in enumerate(ids.tolist()):
+        assert find(index, one) == (slot if there[slot] else -1)
+    assert index.used[: index.head[1]].sum() == there.sum()
+    # It goes on growing and shrinking as any other.
+    more = rng.integers(-(2**63), 2**63 - 1, 15 * SEGMENT)
+    for slot, one in enumerate(more.tolist()):
+        insert(index, one, size + slot)
+    kept = set(np.flatnonzero(there)[1::2].tolist())
+    for slot in np.flatnonzero(there)[::2]:
+        remove(index, ids[slot])
+    for slot in np.flatnonzero(there):
+        assert (find(index, ids[slot]) == slot) == (slot in kept)
+    assert [find(index, one) for one in more] == list(range(size, size + len(more)))
 
 
 @dataclass
@@ -141,7 +161,8 @@ def test_slots_are_given_kept_and_given_on_as_the_rules_say(data: st.DataObject)
             slow.clock += 1
         if data.draw(st.booleans()):
             again = Slots(most, expire_after)
-            again.restore(fast.state())
+            again.take_over(fast.live())
+            again.end()
             fast = again
 
 
@@ -313,20 +334,83 @@ def assert_same(received: dict[str, Tensor], expected: dict[str, Tensor]) -> Non
 
 def test_changes_one_after_another_make_the_state() -> None:
     table = small_table()
-    table.changes()
-    states = [dict(table.state_dict())]
-    sizes = []
+    parts = [table.changes()]
 
     def check() -> None:
-        changes = table.changes()
-        sizes.append(len(changes["rows"]))
-        states.append(with_changes(states[-1], changes))
-        assert_same(states[-1], dict(table.state_dict()))
+        parts.append(table.changes())
+        assert_same(dict(again_of(parts).state_dict()), dict(table.state_dict()))
 
     trained(table, range(30), check)
-    assert max(sizes) <= 2 + 20  # the shared rows, and at most one for each id looked up
+    assert table.slots.counts["given_on"] + table.slots.counts["expired"] > 20
+    # The shared rows; one for each id looked up, and those found expired on the way.
+    assert max(len(part["rows"]) for part in parts) <= 2 + 20 + 30
+    assert len(table.changes()["rows"]) == 2
+    # What was restored is as it was stored; what came by `load_state_dict` came from elsewhere.
+    assert len(again_of(parts).changes()["rows"]) == 2
+    loaded = small_table()
+    loaded.load_state_dict(table.state_dict())
+    assert len(loaded.changes()["rows"]) == table.size
+
+
+def again_of(parts: list[dict[str, Tensor]]) -> GrowingTable:
+    table = small_table()
+    table.restore(parts)
+    return table
+
+
+def copied(live: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in live.items()}
+
+
+@pytest.mark.parametrize("before_the_step", [True, False])
+def test_what_is_read_of_a_table_while_it_changes_is_mended_by_its_changes(
+    before_the_step: bool,
+) -> None:
+    """Half of what is stored is read early, the other half late; the changes make it one."""
+    table = small_table()
+    trained(table, range(10))
+    table.changes()
+    live = table.live()
+    early = copied(live)
+    trained(table, range(10, 14))
+    late = copied(live)
+    names = sorted(live)
+    torn = {
+        name: (early if (at % 2 == 0) == before_the_step else late)[name]
+        for at, name in enumerate(names)
+    }
+    half = len(live["weight"]) // 2
+    torn["weight"] = torch.cat([early["weight"][:half], late["weight"][half:]])
     again = small_table()
-    again.load_state_dict(states[-1])
+    again.restore([torn, table.changes()])
+    assert_same(dict(again.state_dict()), dict(table.state_dict()))
+
+
+def test_what_did_not_change_is_not_given_again() -> None:
+    table = GrowingTable(rows=1000, dim=4, std=0.1, admit_after=2)
+    there = torch.ones(900, dtype=torch.bool)
+    table.rows_of(torch.arange(900), there)
+    table.changes()
+    table.rows_of(torch.tensor([5, 5, 901]), there[:3])
+    changes = table.changes()
+    assert changes["rows"].tolist() == [0, 1, 2]
+    assert changes["ids"].tolist() == [5]
+    assert len(changes["seen_ids"]) == 2
+
+
+def test_a_fixed_table_gives_the_rows_that_the_optimiser_touched() -> None:
+    torch.manual_seed(0)
+    table, again = HashedTable(10, 3, 0.1), HashedTable(10, 3, 0.1)
+    parts = [table.changes()]
+    assert len(parts[0]["rows"]) == 11
+    adagrad = RowwiseAdagrad([table], rate=0.1, epsilon=1e-8)
+    for ids in ([3, 4], [4, 14], [9]):
+        adagrad.zero_grad()
+        table(torch.tensor(ids), torch.ones(len(ids), dtype=torch.bool)).sum().backward()
+        adagrad.step()
+        parts.append(table.changes())
+    assert [part["rows"].tolist() for part in parts[1:]] == [[4, 5], [5], [10]]
+    again.restore(parts)
     assert_same(dict(again.state_dict()), dict(table.state_dict()))
 
 

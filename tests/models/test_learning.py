@@ -9,8 +9,15 @@ from torch import nn
 import models
 from models.averaging import RunningMean
 from models.loss import weighted_bce
-from models.optimisers import OptimiserConfig, Optimisers, RowwiseAdagrad, split_parameters
-from models.tables import EmbeddingTable, HashedTable
+from models.optimisers import OptimiserConfig, Optimisers, split_parameters
+from models.tables import (
+    ITEM,
+    EmbeddingTable,
+    GrowingTable,
+    HashedTable,
+    TableConfig,
+    tables_for,
+)
 from models.tables.hashed import unsigned_remainder
 from schemas.errors import UserError
 from tests.models.builder import LAYOUT, BatchBuilder, UserShape
@@ -38,38 +45,13 @@ def test_table_knows_its_memory() -> None:
     assert HashedTable(rows=3, dim=2, std=1.0).memory_bytes == 4 * (4 * 2 + 4)
 
 
-@pytest.mark.parametrize("name", ["mtfm", "dlrm_mlp"])
-def test_rows_start_as_spread_as_the_configuration_says(name: str) -> None:
-    # 1,025 rows of 8 numbers: the estimate is within 5% by more than six of its standard errors.
-    model = models.create(name, LAYOUT, "tiny", {"embedding_std": 0.25})
-    for table in split_parameters(model).tables:
-        assert table.weight.std().item() == pytest.approx(0.25, rel=0.05)
-        assert table.weight.mean().item() == pytest.approx(0, abs=0.0125)
-
-
-def test_rowwise_adagrad_by_hand() -> None:
-    # Row 1 is looked up twice, with gradients [1, 2] + [2, 2] = [3, 4]: mean square 12.5.
-    # First step:  s = 12.5, w = 1 - 0.1 · g / √12.5.  Same again: s = 25, w -= 0.1 · g / 5.
-    table = HashedTable(rows=2, dim=2, std=1.0)
-    with torch.no_grad():
-        table.weight.fill_(1.0)
-    adagrad = RowwiseAdagrad([table], rate=0.1, epsilon=0.0)
-    first = [1 - 0.3 / 12.5**0.5, 1 - 0.4 / 12.5**0.5]
-    for square_sum, row in [(12.5, first), (25.0, [first[0] - 0.06, first[1] - 0.08])]:
-        adagrad.zero_grad()
-        rows = table(torch.tensor([0, 0]), present(True, True))
-        (rows * torch.tensor([[1.0, 2.0], [2.0, 2.0]])).sum().backward()
-        adagrad.step()
-        assert table.square_sum.tolist() == [0.0, square_sum, 0.0]
-        torch.testing.assert_close(table.weight[1].detach(), torch.tensor(row))
-    assert table.weight[[0, 2]].tolist() == [[1.0, 1.0], [1.0, 1.0]]
-
-
-def test_table_without_a_lookup_stays() -> None:
-    table = HashedTable(rows=2, dim=2, std=1.0)
-    before = table.weight.clone()
-    RowwiseAdagrad([table], rate=0.1, epsilon=0.0).step()
-    assert torch.equal(table.weight, before)
+@pytest.mark.parametrize("kind", ["growing", "hashed"])
+def test_rows_start_as_spread_as_the_configuration_says(kind: str) -> None:
+    # 1,000 rows of 8 numbers: the estimate is within 5% by more than six of its standard errors.
+    tables = tables_for(LAYOUT, TableConfig(rows=1000, std=0.25, kind=kind), dim=8)
+    rows = tables[ITEM](torch.arange(1000), torch.ones(1000, dtype=torch.bool))
+    assert rows.std().item() == pytest.approx(0.25, rel=0.05)
+    assert rows.mean().item() == pytest.approx(0, abs=0.0125)
 
 
 def test_parameters_are_split_without_rest_or_overlap() -> None:
@@ -83,10 +65,11 @@ def test_parameters_are_split_without_rest_or_overlap() -> None:
     assert len(in_tables) + len(split.dense) == len(list(model.parameters()))
 
 
-def test_step_moves_tables_and_dense_parameters() -> None:
+@pytest.mark.parametrize("sparse", ["adagrad", "adam"])
+def test_step_moves_tables_and_dense_parameters(sparse: str) -> None:
     model, batch = models.create("dlrm_mlp", LAYOUT, "tiny"), BatchBuilder(0).batch()
     before = {key: p.detach().clone() for key, p in model.named_parameters()}
-    optimisers = Optimisers(model, OptimiserConfig(dense="rmsprop"))
+    optimisers = Optimisers(model, OptimiserConfig(dense="rmsprop", sparse=sparse))
     weighted_bce(model(batch), batch).backward()
     optimisers.step()
     assert not [k for k, p in model.named_parameters() if torch.equal(p, before[k])]
@@ -174,6 +157,17 @@ def test_loss_without_labels_is_zero() -> None:
         (("mtfm", "tiny", {"d_modle": 8}), "received 'd_modle' (did you mean 'd_model'?)"),
         (("mtfm", "tiny", {"heads": "2"}), "models.mtfm.heads: expected a value like 2"),
         (("mtfm", "tiny", {"heads": True}), "received True"),
+        (("mtfm", "tiny", {"tables": 3}), "models.mtfm.tables: expected a value like TableConfig("),
+        (
+            ("mtfm", "tiny", {"tables": {"row": 3}}),
+            "models.mtfm.tables: expected a configuration key, received 'row' (did you mean 'rows'",
+        ),
+        (("mtfm", "tiny", {"tables": {"rows": 0}}), "tables.rows: expected a number of 1 or more"),
+        (("mtfm", "tiny", {"tables": {"kind": "hash"}}), "(did you mean 'hashed'?)"),
+        (
+            ("mtfm", "tiny", {"tables": {"kind": "hashed", "expire_after": 5}}),
+            "tables.expire_after: expected kind = 'growing'",
+        ),
     ],
 )
 def test_wrong_names_and_values_are_readable_errors(arguments, message: str) -> None:
@@ -186,6 +180,23 @@ def test_wrong_names_and_values_are_readable_errors(arguments, message: str) -> 
 def test_lists_of_a_spec_stand_for_tuples() -> None:
     model = models.create("dlrm_mlp", LAYOUT, "tiny", {"hidden": [7, 5]})
     assert model.logits.in_features == 5
+
+
+def test_a_part_of_a_table_of_overrides_leaves_the_rest_of_it() -> None:
+    overrides = {"tables": {"rows": 7, "admit_after": 2, "expire_after": 9}}
+    table = models.create("dlrm_mlp", LAYOUT, "tiny", overrides).tables[ITEM]
+    assert isinstance(table, GrowingTable)
+    assert (table.rows, table.std, table.admit_after) == (7, 0.025, 2)
+    assert table.slots.expire_after == 9
+    models.create("dlrm_mlp", LAYOUT, "tiny", {"tables": {"kind": "hashed"}})
+
+
+def test_features_that_name_one_table_share_its_rows() -> None:
+    # LAYOUT: the candidates' author and the actions' author name the table `author`.
+    model = models.create("dlrm_mlp", LAYOUT, "tiny")
+    model(BatchBuilder(0).batch())
+    names = {key.split(".")[1] for key, _ in model.tables.named_parameters()}
+    assert names == {"table_author", "table_city", "table_item", "table_tags", "table_type"}
 
 
 def test_a_name_is_registered_once() -> None:

@@ -11,6 +11,7 @@ from models.loss import weighted_bce
 from models.mtfm import Mtfm, MtfmConfig
 from models.mtfm.hybrid import FullLayer, TargetLayer, full_attention
 from models.mtfm.plan import TokenPlan, plan_of
+from models.tables import TableConfig
 from tests.models.builder import LAYOUT, BatchBuilder, UserShape, offsets_of
 from tests.models.dense_mtfm import DenseMtfm, dynamic_mask
 
@@ -27,7 +28,8 @@ SILU_MINUS_1 = -0.2689414213699951
     ],
 )
 def test_split_attention_equals_the_dense_masked_oracle(sizes: dict[str, int]) -> None:
-    config = replace(Mtfm.presets["tiny"], d_model=8, table_rows=64, embedding=4, **sizes)
+    tables = TableConfig(rows=64, std=0.025, kind="hashed")
+    config = replace(Mtfm.presets["tiny"], d_model=8, tables=tables, embedding=4, **sizes)
     batch = BatchBuilder(3).batch()
     torch.manual_seed(5)
     model = Mtfm(LAYOUT, config).double()
@@ -150,7 +152,7 @@ def with_streams(actions: Actions, streams: list[int]) -> Actions:
 def test_actions_count_their_own_rows_scaled() -> None:
     # Action rows of 1 scaled by 0.25 and sample rows of 1: tokens of H and T before their MLPs.
     config = replace(Mtfm.presets["tiny"], sequence_scale=0.25)
-    tokenizer = Mtfm(LAYOUT, config).tokenizer
+    tokenizer = Mtfm(LAYOUT, config).tokenizer.eval()
     batch = BatchBuilder(0).batch([UserShape(history=2, recent=0, requests=(1,))])
     with torch.no_grad():
         for tables in (tokenizer.actions, tokenizer.samples):

@@ -1,0 +1,58 @@
+"""Checkpoints written in a thread: training waits for a copy of what changed, not for the disk."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+from safetensors import SafetensorError
+
+from learner.checkpoint import Checkpoints, Snapshot
+from models.tables.base import Changes
+from schemas.errors import UserError
+
+
+class Writer:
+    """Writes one snapshot at a time; used as a context manager it ends with its thread."""
+
+    def __init__(self, checkpoints: Checkpoints) -> None:
+        self._checkpoints = checkpoints
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._last: Future[None] | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether `write` would have to wait."""
+        return self._last is not None and not self._last.done()
+
+    def write(self, snapshot: Snapshot, live: Sequence[Changes]) -> None:
+        """Begin to write a snapshot and, where it is time for it, all rows as they are.
+
+        Waits for the snapshot before, and raises what `wait` raises.
+        """
+        self.wait()
+        whole = live if self._checkpoints.wants_whole else ()
+        self._last = self._pool.submit(self._write, snapshot, whole)
+
+    def wait(self) -> None:
+        """Wait until all is on the disk. Raises UserError if the disk did not take it."""
+        last, self._last = self._last, None
+        try:
+            if last is not None:
+                last.result()
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"{self._checkpoints.folder}: expected room for a checkpoint, received: {error}. "
+                "The checkpoint before it is untouched. Make room, or move the state folder, and "
+                "start the learner again: it goes on from there."
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def _write(self, snapshot: Snapshot, whole: Sequence[Changes]) -> None:
+        self._checkpoints.save(snapshot)
+        if whole:
+            self._checkpoints.save_whole(whole)

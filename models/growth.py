@@ -1,0 +1,64 @@
+"""From the weights of a model to those of one whose layout has more: features, tasks, scenarios.
+
+An axis of a parameter may stand for things of the layout: a label for each place along it says
+which (`RankingModel.axes`). A place that the old layout has too takes over its old value, the
+others begin anew.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from models.axes import Labels
+from models.base import ModelError
+from models.layout import FeatureField, Layout
+
+_ORDERED = ("scenarios", "domains", "tasks", "actions", "request", "candidate", "action")
+"""What of a layout has an order that models count on."""
+
+
+def check_grown(old: Layout, new: Layout) -> None:
+    """Raises ModelError unless all of the old layout is in the new one, in the same order."""
+    for field in _ORDERED:
+        before, after = getattr(old, field), getattr(new, field)
+        if [one for one in after if one in before] != list(before):
+            raise ModelError(
+                f"{field}: expected all that the old spec has, in its order "
+                f"({_names(before)}), received {_names(after)}. A model can be grown, not cut: "
+                "keep what is there, or train anew in an empty state folder."
+            )
+
+
+def grown(fresh: Tensor, old: Tensor, labels: tuple[tuple[Labels, Labels], ...]) -> Tensor | None:
+    """`fresh` with the old values where labels say so; None if the shapes do not go together.
+
+    Args:
+        fresh: the new parameter, or what belongs to it element by element.
+        old: the old one.
+        labels: of each axis, the new labels and the old ones.
+    """
+    if not labels:
+        return old.clone() if old.shape == fresh.shape else None
+    taken = [_common(*pair, n) for pair, n in zip(labels, old.shape, strict=True)]
+    sizes = zip(labels, old.shape, fresh.shape, strict=True)
+    if any(pair == (None, None) and n != m for pair, n, m in sizes):
+        return None
+    mixed = fresh.clone()
+    to, source = (torch.meshgrid(*side, indexing="ij") for side in zip(*taken, strict=True))
+    mixed[to] = old[source].to(fresh)
+    return mixed
+
+
+def _common(new: Labels, old: Labels, size: int) -> tuple[Tensor, Tensor]:
+    """Places of what both have: in the new axis, and in the old one."""
+    if new is None or old is None:
+        return torch.arange(size), torch.arange(size)
+    place = {label: at for at, label in enumerate(old)}
+    both = [(at, place[label]) for at, label in enumerate(new) if label in place]
+    return torch.tensor([to for to, _ in both]), torch.tensor([at for _, at in both])
+
+
+def _names(parts: Sequence[FeatureField | str]) -> str:
+    names = [p if isinstance(p, str) else f"{p.name}: {p.type} of {p.table}" for p in parts]
+    return ", ".join(names) or "none"
