@@ -29,6 +29,8 @@ class Rows:
 
     def take(self, chosen: npt.NDArray[np.integer] | Bools | slice) -> Self:
         """Rows by number, by mask or by slice."""
+        if not isinstance(chosen, slice) and chosen.dtype == np.bool_:
+            chosen = np.flatnonzero(chosen)
         return type(self)(*(column[chosen] for column in vars(self).values()))
 
     @classmethod
@@ -49,42 +51,56 @@ _MOST_PARTS = 16
 class _Waiting(Generic[R]):
     rows: R
     due_ms: Ints
-    """Never falling."""
+    """Never falling, in what a queue keeps."""
     taken: int = 0
     """So many rows at the beginning wait no longer."""
 
     def take_due(self, before_ms: float) -> "_Waiting[R]":
         chosen = slice(self.taken, int(np.searchsorted(self.due_ms, before_ms)))
         self.taken = max(self.taken, chosen.stop)
+        return self.take(chosen)
+
+    def take(self, chosen: Ints | slice) -> "_Waiting[R]":
         return _Waiting(self.rows.take(chosen), self.due_ms[chosen])
 
 
 @dataclass
 class Queue(Generic[R]):
-    """Rows that wait for their time."""
+    """Rows that wait for their time; those that fall due at once are sorted only then."""
 
     _parts: list[_Waiting[R]] = field(default_factory=list)
+    _fresh: list[_Waiting[R]] = field(default_factory=list)
+    """What was added since something was last taken, in no order."""
 
     def add(self, rows: R, due_ms: Ints) -> None:
         """Let rows wait until `due_ms`, shape [n]."""
         if len(rows):
-            self._parts.append(_sorted(rows, due_ms))
-        if len(self._parts) > _MOST_PARTS:
-            self._parts = [_merged([part.take_due(math.inf) for part in self._parts])]
+            self._fresh.append(_Waiting(rows, due_ms))
 
     def take_due(self, before_ms: float) -> R | None:
         """Remove and return what is due before a time, in order of due time; None if nothing is."""
         due = [part.take_due(before_ms) for part in self._parts]
+        due += [self._keep_later(part, before_ms) for part in self._fresh]
+        self._fresh = []
         self._parts = [part for part in self._parts if part.taken < len(part.due_ms)]
+        if len(self._parts) > _MOST_PARTS:
+            self._parts = [_merged([part.take_due(math.inf) for part in self._parts])]
         found = [part for part in due if len(part.due_ms)]
         return _merged(found).rows if found else None
+
+    def _keep_later(self, part: _Waiting[R], before_ms: float) -> _Waiting[R]:
+        """Keep, sorted, what falls due later, and return the rest."""
+        soon = part.due_ms < before_ms
+        if soon.all():
+            return part
+        self._parts.append(_sorted(part.take(np.flatnonzero(~soon))))
+        return part.take(np.flatnonzero(soon))
 
 
 def _merged(parts: list[_Waiting[R]]) -> _Waiting[R]:
     rows = type(parts[0].rows).concat([part.rows for part in parts])
-    return _sorted(rows, np.concatenate([part.due_ms for part in parts]))
+    return _sorted(_Waiting(rows, np.concatenate([part.due_ms for part in parts])))
 
 
-def _sorted(rows: R, due_ms: Ints) -> _Waiting[R]:
-    order = np.argsort(due_ms, kind="stable")
-    return _Waiting(rows.take(order), due_ms[order])
+def _sorted(part: _Waiting[R]) -> _Waiting[R]:
+    return part.take(np.argsort(part.due_ms, kind="stable"))
