@@ -29,9 +29,12 @@ class Rows:
 
     def take(self, chosen: npt.NDArray[np.integer] | Bools | slice) -> Self:
         """Rows by number, by mask or by slice."""
-        if not isinstance(chosen, slice) and chosen.dtype == np.bool_:
-            chosen = np.flatnonzero(chosen)
-        return type(self)(*(column[chosen] for column in vars(self).values()))
+        columns = vars(self).values()
+        if isinstance(chosen, slice):
+            return type(self)(*(column[chosen] for column in columns))
+        rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+        # Of columns of lists, indexing would copy number by number.
+        return type(self)(*(column.take(rows, axis=0) for column in columns))
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
