@@ -48,9 +48,7 @@ class Crowd:
 
     def categories(self, rng: Rng, user: Numbers) -> Ints:
         """A category that interests each of these users, by chance."""
-        return kernels.categories_by_chance(
-            self.chances, user, rng.random(len(user), np.float32)
-        )
+        return kernels.categories_by_chance(self.chances, user, rng.random(len(user), np.float32))
 
 
 def _chances(interest: Floats) -> Floats:

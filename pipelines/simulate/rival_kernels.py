@@ -56,7 +56,7 @@ def is_rival(request, shown, event, target, lookback_ms):
     """
     number, seen_ms, offered_in = request
     time_ms, happened_in, named, via, cause = event
-    if number == cause or number == via or not 0 <= time_ms - seen_ms <= lookback_ms:
+    if number in (cause, via) or not 0 <= time_ms - seen_ms <= lookback_ms:
         return False
     foreign = offered_in == target and happened_in != target
     return foreign or (offered_in == happened_in and shown and named < 0)
