@@ -1,6 +1,5 @@
 """Tables of the simulator: dataclasses of equally long arrays, and queues of rows that fall due."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Generic, Self, TypeVar
@@ -66,6 +65,10 @@ class _Waiting(Generic[R]):
     def take(self, chosen: Ints | slice) -> "_Waiting[R]":
         return _Waiting(self.rows.take(chosen), self.due_ms[chosen])
 
+    def rest(self) -> "_Waiting[R]":
+        """What still waits, copied: the rest of the memory is free to go."""
+        return self.take(np.arange(self.taken, len(self.due_ms)))
+
 
 @dataclass
 class Queue(Generic[R]):
@@ -82,28 +85,26 @@ class Queue(Generic[R]):
 
     def take_due(self, before_ms: float) -> R | None:
         """Remove and return what is due before a time, in order of due time; None if nothing is."""
-        due = [part.take_due(before_ms) for part in self._parts]
-        due += [self._keep_later(part, before_ms) for part in self._fresh]
+        parts = [part.take_due(before_ms) for part in self._parts] + self._fresh
         self._fresh = []
         self._parts = [part for part in self._parts if part.taken < len(part.due_ms)]
-        if len(self._parts) > _MOST_PARTS:
-            self._parts = [_merged([part.take_due(math.inf) for part in self._parts])]
-        found = [part for part in due if len(part.due_ms)]
-        return _merged(found).rows if found else None
+        found = [part for part in parts if len(part.due_ms)]
+        if not found:
+            return None
+        merged = _merged(found)
+        due = merged.take_due(before_ms)
+        if merged.taken < len(merged.due_ms):
+            self._keep(merged.rest())
+        return due.rows if len(due.due_ms) else None
 
-    def _keep_later(self, part: _Waiting[R], before_ms: float) -> _Waiting[R]:
-        """Keep, sorted, what falls due later, and return the rest."""
-        soon = part.due_ms < before_ms
-        if soon.all():
-            return part
-        self._parts.append(_sorted(part.take(np.flatnonzero(~soon))))
-        return part.take(np.flatnonzero(soon))
+    def _keep(self, part: _Waiting[R]) -> None:
+        self._parts.append(part)
+        if len(self._parts) > _MOST_PARTS:
+            self._parts = [_merged([part.rest() for part in self._parts])]
 
 
 def _merged(parts: list[_Waiting[R]]) -> _Waiting[R]:
+    """The rows of one or more parts in order of due time."""
     rows = type(parts[0].rows).concat([part.rows for part in parts])
-    return _sorted(_Waiting(rows, np.concatenate([part.due_ms for part in parts])))
-
-
-def _sorted(part: _Waiting[R]) -> _Waiting[R]:
-    return part.take(np.argsort(part.due_ms, kind="stable"))
+    due_ms = np.concatenate([part.due_ms for part in parts])
+    return _Waiting(rows, due_ms).take(np.argsort(due_ms, kind="stable"))
