@@ -137,7 +137,7 @@ def draw(visits, policies, shelves, crowd, uniforms, width_K):
             search((category[n], intent[n]), precision[d], luck, shelves, list_K)
         elif policy[d] == INTEREST:
             browse(interest[who], chances[who], luck, shelves, list_K)
-        else:
+        elif policy[d] == SELLER:
             visit((category[n], seller[n]), luck, shelves, list_K)
     return items_NK
 
