@@ -3,7 +3,10 @@
 Cost: CPU seconds of the direct driver with the spec's `[target]` against the same without it, on
 the same events, interleaved. Truth: of the requests made of foreign clicks, how many have a query
 of the click's true intent, by path; of foreign clicks beyond doubt on what a search had shown,
-how many are credited to that search; of negatives, how many share the positive's category.
+how many are credited to that search; of negatives, how many share the positive's category. Beside
+the share of a path stand three others: of its clicks that have their item's intent, which is all
+that a query found by the item can have; right of the clicks that do not come of a search which
+listed the item and did not show it; right after the first window, before which nobody had searched.
 
     python benchmarks/entire_space.py [--users 4000] [--days 10] [--repeats 3]
 """
@@ -75,7 +78,9 @@ class Truth:
 
     def __init__(self, root: Path) -> None:
         self.queries = pl.read_parquet(root / "queries.parquet").select("query", asked="intent")
-        self.items = pl.read_parquet(root / "items.parquet").select("item_id", "category")
+        self.items = pl.read_parquet(root / "items.parquet").select(
+            "item_id", "category", item_intent="intent"
+        )
         feedback = pl.read_parquet(root / "feedback" / "*.parquet")
         self.clicks = feedback.filter(stream="click")
 
@@ -99,17 +104,29 @@ def _samples(store: WindowStore, spec: Spec) -> Iterator[pl.DataFrame]:
             lists = [candidates.field("item_id"), candidates.field("origin")]
             lists += [label.field("event_id"), label.field("tier")]
             keys = ("user_id", "id", "query", "query_path", "source_request")
-            yield requests.select(*keys, *lists).explode("item_id", "origin", "event_id", "tier")
+            of_window = pl.lit(manifest.window_start_ms).alias("window_ms")
+            flat = requests.select(of_window, *keys, *lists)
+            yield flat.explode("item_id", "origin", "event_id", "tier")
 
 
 def _intents(truth: Truth, samples: pl.DataFrame) -> None:
     positives = samples.filter(origin=ORIGIN_CODES["searchified_positive"]).drop_nulls("query")
-    intents = truth.clicks.select("event_id", "user_id", "intent")
+    hidden = pl.col("cause_origin").eq_missing("unexposed")
+    intents = truth.clicks.select("event_id", "user_id", "intent", hidden=hidden)
     both = positives.join(truth.queries, on="query").join(intents, on=["event_id", "user_id"])
-    right = pl.col("asked") == pl.col("intent")
-    for path, number, share in both.group_by("query_path").agg(pl.len(), s=right.mean()).rows():
-        name = QUERY_PATHS[path]
-        print(f"{name}: {number} queries")
+    both = both.join(truth.items, on="item_id")
+    right, bound = (pl.col(name) == pl.col("intent") for name in ("asked", "item_intent"))
+    later = pl.col("window_ms") > both["window_ms"].min()
+    shares = both.group_by("query_path").agg(
+        number=pl.len(),
+        share=right.mean(),
+        bound=bound.mean(),
+        shown=right.filter(~pl.col("hidden")).mean(),
+        later=right.filter(later).mean(),
+    )
+    for path, number, share, *others in shares.sort("query_path").rows():
+        name, beside = QUERY_PATHS[path], zip(shares.columns[3:], others, strict=True)
+        print(f"{name}: {number} queries;", *(f"{what} {other:.3f}" for what, other in beside))
         figure(f"query_intent_{name}", share, GOALS[name])
     chance = (both["asked"].shuffle(seed=1) == both["intent"]).mean()
     print(f"a query of another click has the intent in {chance:.3f}")

@@ -30,7 +30,7 @@ import polars as pl
 import pyarrow as pa
 
 from millstream import shipped
-from millstream.demo.place import shipped_data
+from millstream.demo.kuairand import shipped_data
 from pipelines.drivers.direct import DirectSettings, run
 from pipelines.replay import kuairand
 from pipelines.simulate.simulate import simulate

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.simulate import kernels
 from pipelines.simulate.rows import Floats, Ints, Numbers
 from pipelines.simulate.world import World
 
@@ -47,8 +48,7 @@ class Crowd:
 
     def categories(self, rng: Rng, user: Numbers) -> Ints:
         """A category that interests each of these users, by chance."""
-        below = self.chances[user] <= rng.random(len(user), np.float32)[:, None]
-        return np.minimum(below.sum(axis=1), self.chances.shape[1] - 1)
+        return kernels.categories_by_chance(self.chances, user, rng.random(len(user), np.float32))
 
 
 def _chances(interest: Floats) -> Floats:

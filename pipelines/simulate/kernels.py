@@ -42,11 +42,20 @@ def unused(item, first, stop, items, filled):
 
 @njit(cache=True)
 def category_by_chance(chances, uniform):
-    """The first category whose cumulative chance exceeds `uniform`."""
+    """The first category whose cumulative chance exceeds `uniform`, else the last."""
     for category in range(len(chances) - 1):
         if uniform < chances[category]:
             return category
     return len(chances) - 1
+
+
+@njit(cache=True)
+def categories_by_chance(chances, user, uniform):
+    """A category for each user, [N], by the user's row of `chances`."""
+    category = np.empty(len(user), np.int64)
+    for n in range(len(user)):
+        category[n] = category_by_chance(chances[user[n]], uniform[n])
+    return category
 
 
 @njit(cache=True)
@@ -59,12 +68,55 @@ def sift(item, score, slot, items_K, scores_K):
 
 
 @njit(cache=True)
-def draw(visits, policies, shelves, crowd, uniforms, width_K):
-    """Ranked candidates of each request, [N, K], best first.
+def search(wish, chance, luck, shelves, list_K):
+    """Fill a list from the query's intent, with a chance, else its category; rank by relevance.
 
-    Policy QUERY draws from the query's intent, else its category, and ranks by relevance;
-    INTEREST draws a category by the user's interests for each candidate and ranks by interest;
-    SELLER takes what the seller has, then from the category, and ranks by quality. All add noise.
+    As for the other policies: `wish` is what is looked for; `luck` uniforms for pool, item and rank
+    by slot, and the noise; `list_K` items and scores by slot, and how many slots to fill.
+    """
+    (mind, wanted), (pool, pick, rank, noise), (items_K, scores_K, width) = wish, luck, list_K
+    item_intent, item_category, _, intent_first, category_first, _, _ = shelves
+    first, stop = category_first[mind], category_first[mind + 1]
+    for k in range(width):
+        if pool[k] < chance:
+            item = popular(intent_first[wanted], intent_first[wanted + 1], pick[k])
+        else:
+            item = popular(first, stop, pick[k])
+        item = unused(item, first, stop, items_K, k)
+        relevance = relevance_of(item_intent[item], item_category[item], wanted, mind)
+        sift(item, relevance + noise * rank[k], k, items_K, scores_K)
+
+
+@njit(cache=True)
+def browse(interest, chances, luck, shelves, list_K):
+    """Fill a list from categories by a user's chances; rank by the user's interest in them."""
+    (pool, pick, rank, noise), (items_K, scores_K, width), category_first = luck, list_K, shelves[4]
+    for k in range(width):
+        mind = category_by_chance(chances, pool[k])
+        first, stop = category_first[mind], category_first[mind + 1]
+        item = unused(popular(first, stop, pick[k]), first, stop, items_K, k)
+        sift(item, interest[mind] + noise * rank[k], k, items_K, scores_K)
+
+
+@njit(cache=True)
+def visit(wish, luck, shelves, list_K):
+    """Fill a list with what a seller has, then from the category; rank by quality."""
+    (mind, seller), (_, pick, rank, noise), (items_K, scores_K, width) = wish, luck, list_K
+    _, _, quality, _, category_first, by_seller, sold = shelves
+    first, stop = category_first[mind], category_first[mind + 1]
+    begin, stocked = sold[seller], sold[seller + 1] - sold[seller]
+    for k in range(width):
+        if k < stocked:
+            item = by_seller[begin + (k + int(stocked * pick[0])) % stocked]
+        else:
+            item = popular(first, stop, pick[k])
+        item = unused(item, first, stop, items_K, k)
+        sift(item, quality[item] + noise * rank[k], k, items_K, scores_K)
+
+
+@njit(cache=True)
+def draw(visits, policies, shelves, crowd, uniforms, width_K):
+    """Ranked candidates of each request, [N, K], best first, by the policy of its domain.
 
     `visits`: user, domain, width, intent, category, seller, [N] each. `policies`: policy,
     precision and noise by domain. `shelves`: intent, category and quality of items, first item
@@ -73,30 +125,20 @@ def draw(visits, policies, shelves, crowd, uniforms, width_K):
     """
     user, domain, width, intent, category, seller = visits
     policy, precision, noise = policies
-    item_intent, item_category, quality, intent_first, category_first, by_seller, sold = shelves
     interest, chances = crowd
     pool_NK, item_NK, rank_NK = uniforms
     items_NK = np.full((len(user), width_K), -1, np.int32)
     scores_K = np.empty(width_K, np.float32)
     for n in range(len(user)):
-        d, mind, wanted, begin = domain[n], category[n], intent[n], sold[seller[n]]
-        kind = policy[d]
-        stocked = sold[seller[n] + 1] - begin if kind == SELLER else 0
-        for k in range(width[n]):
-            if kind == INTEREST:
-                mind = category_by_chance(chances[user[n]], pool_NK[n, k])
-            first, stop = category_first[mind], category_first[mind + 1]
-            if k < stocked:
-                item = by_seller[begin + (k + int(stocked * item_NK[n, 0])) % stocked]
-            elif kind == QUERY and pool_NK[n, k] < precision[d]:
-                item = popular(intent_first[wanted], intent_first[wanted + 1], item_NK[n, k])
-            else:
-                item = popular(first, stop, item_NK[n, k])
-            item = unused(item, first, stop, items_NK[n], k)
-            score = quality[item] if kind == SELLER else interest[user[n], mind]
-            if kind == QUERY:
-                score = relevance_of(item_intent[item], item_category[item], wanted, mind)
-            sift(item, score + noise[d] * rank_NK[n, k], k, items_NK[n], scores_K)
+        d, who = domain[n], user[n]
+        luck = (pool_NK[n], item_NK[n], rank_NK[n], noise[d])
+        list_K = (items_NK[n], scores_K, width[n])
+        if policy[d] == QUERY:
+            search((category[n], intent[n]), precision[d], luck, shelves, list_K)
+        elif policy[d] == INTEREST:
+            browse(interest[who], chances[who], luck, shelves, list_K)
+        elif policy[d] == SELLER:
+            visit((category[n], seller[n]), luck, shelves, list_K)
     return items_NK
 
 
@@ -129,45 +171,6 @@ def propensities(visits, items_NK, shelves, interest, weights, base):
             logit -= weights[5] * log_price[item]
             conversion_NK[n, k] = 1 / (1 + np.exp(-logit))
     return attraction_NK, conversion_NK
-
-
-@njit(cache=True)
-def search_lists(items_NK, user, keys, bits, item_count):
-    """Row and slot of every candidate whose (user, item) is one of the sorted `keys`.
-
-    `bits` are the keys' own, of `bits_of`: they spare most of the searches.
-    """
-    row, slot = [], []
-    mask = np.uint64(8 * len(bits) - 1)
-    for n in range(len(user)):
-        for k in range(items_NK.shape[1]):
-            if items_NK[n, k] < 0:
-                break
-            key = np.int64(user[n]) * item_count + items_NK[n, k]
-            bit = hash_of(key) & mask
-            if bits[bit >> np.uint64(3)] >> (bit & np.uint64(7)) & np.uint64(1):
-                at = np.searchsorted(keys, key)
-                if at < len(keys) and keys[at] == key:
-                    row.append(n)
-                    slot.append(k)
-    return np.array(row, np.int64), np.array(slot, np.int64)
-
-
-@njit(cache=True)
-def hash_of(key):
-    """A mixed number of 44 bits, by multiplication."""
-    return (np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
-
-
-@njit(cache=True)
-def bits_of(keys, size):
-    """One bit set for each key, at its hash modulo `8 * size`, which is a power of two; [size]."""
-    bits = np.zeros(size, np.uint8)
-    mask = np.uint64(8 * size - 1)
-    for key in keys:
-        bit = hash_of(key) & mask
-        bits[bit >> np.uint64(3)] |= np.uint8(1 << (bit & np.uint64(7)))
-    return bits
 
 
 @njit(cache=True)

@@ -1,6 +1,5 @@
 """Tables of the simulator: dataclasses of equally long arrays, and queues of rows that fall due."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Generic, Self, TypeVar
@@ -29,7 +28,12 @@ class Rows:
 
     def take(self, chosen: npt.NDArray[np.integer] | Bools | slice) -> Self:
         """Rows by number, by mask or by slice."""
-        return type(self)(*(column[chosen] for column in vars(self).values()))
+        columns = vars(self).values()
+        if isinstance(chosen, slice):
+            return type(self)(*(column[chosen] for column in columns))
+        rows = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen
+        # Of columns of lists, indexing would copy number by number.
+        return type(self)(*(column.take(rows, axis=0) for column in columns))
 
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
@@ -49,42 +53,58 @@ _MOST_PARTS = 16
 class _Waiting(Generic[R]):
     rows: R
     due_ms: Ints
-    """Never falling."""
+    """Never falling, in what a queue keeps."""
     taken: int = 0
     """So many rows at the beginning wait no longer."""
 
     def take_due(self, before_ms: float) -> "_Waiting[R]":
         chosen = slice(self.taken, int(np.searchsorted(self.due_ms, before_ms)))
         self.taken = max(self.taken, chosen.stop)
+        return self.take(chosen)
+
+    def take(self, chosen: Ints | slice) -> "_Waiting[R]":
         return _Waiting(self.rows.take(chosen), self.due_ms[chosen])
+
+    def rest(self) -> "_Waiting[R]":
+        """What still waits, copied: the rest of the memory is free to go."""
+        return self.take(np.arange(self.taken, len(self.due_ms)))
 
 
 @dataclass
 class Queue(Generic[R]):
-    """Rows that wait for their time."""
+    """Rows that wait for their time; those that fall due at once are sorted only then."""
 
     _parts: list[_Waiting[R]] = field(default_factory=list)
+    _fresh: list[_Waiting[R]] = field(default_factory=list)
+    """What was added since something was last taken, in no order."""
 
     def add(self, rows: R, due_ms: Ints) -> None:
         """Let rows wait until `due_ms`, shape [n]."""
         if len(rows):
-            self._parts.append(_sorted(rows, due_ms))
-        if len(self._parts) > _MOST_PARTS:
-            self._parts = [_merged([part.take_due(math.inf) for part in self._parts])]
+            self._fresh.append(_Waiting(rows, due_ms))
 
     def take_due(self, before_ms: float) -> R | None:
         """Remove and return what is due before a time, in order of due time; None if nothing is."""
-        due = [part.take_due(before_ms) for part in self._parts]
+        parts = [part.take_due(before_ms) for part in self._parts] + self._fresh
+        self._fresh = []
         self._parts = [part for part in self._parts if part.taken < len(part.due_ms)]
-        found = [part for part in due if len(part.due_ms)]
-        return _merged(found).rows if found else None
+        found = [part for part in parts if len(part.due_ms)]
+        if not found:
+            return None
+        merged = _merged(found)
+        due = merged.take_due(before_ms)
+        if merged.taken < len(merged.due_ms):
+            self._keep(merged.rest())
+        return due.rows if len(due.due_ms) else None
+
+    def _keep(self, part: _Waiting[R]) -> None:
+        self._parts.append(part)
+        if len(self._parts) > _MOST_PARTS:
+            self._parts = [_merged([part.rest() for part in self._parts])]
 
 
 def _merged(parts: list[_Waiting[R]]) -> _Waiting[R]:
+    """The rows of one or more parts in order of due time."""
     rows = type(parts[0].rows).concat([part.rows for part in parts])
-    return _sorted(rows, np.concatenate([part.due_ms for part in parts]))
-
-
-def _sorted(rows: R, due_ms: Ints) -> _Waiting[R]:
-    order = np.argsort(due_ms, kind="stable")
-    return _Waiting(rows.take(order), due_ms[order])
+    due_ms = np.concatenate([part.due_ms for part in parts])
+    return _Waiting(rows, due_ms).take(np.argsort(due_ms, kind="stable"))

@@ -111,13 +111,13 @@ class Writer:
 
 
 def _write_parquet(table: pa.Table, file: Path) -> None:
-    """Dictionaries and statistics where they serve only: elsewhere they cost most of the time."""
-    few = [path for column in table.schema for path in _dictionaries(column, column.name)]
+    """Dictionaries, statistics and compression where they serve only: elsewhere they cost most."""
+    leaves = [leaf for column in table.schema for leaf in _leaves(column, column.name)]
     pq.write_table(
         table,
         file,
-        compression="lz4",
-        use_dictionary=few,
+        compression={path: _compression(path, kind) for path, kind in leaves},
+        use_dictionary=[path for path, kind in leaves if pa.types.is_dictionary(kind)],
         write_statistics=["time_ms"],
         data_page_size=PAGE_BYTES,
         row_group_size=ROW_GROUP_ROWS,
@@ -125,15 +125,19 @@ def _write_parquet(table: pa.Table, file: Path) -> None:
     )
 
 
-def _dictionaries(column: pa.Field, path: str) -> list[str]:
-    """Parquet's names of the dictionary columns in a column."""
-    if pa.types.is_dictionary(column.type):
-        return [path]
+def _compression(path: str, kind: pa.DataType) -> str:
+    """None for numbers of dictionary entries, packed to bits already, and for lists of numbers."""
+    numbers = pa.types.is_primitive(kind) and path.endswith(".list.element")
+    return "none" if numbers or pa.types.is_dictionary(kind) else "lz4"
+
+
+def _leaves(column: pa.Field, path: str) -> list[tuple[str, pa.DataType]]:
+    """Parquet's names of the plain columns in a column, and their types."""
     if pa.types.is_list(column.type):
-        return _dictionaries(column.type.value_field, f"{path}.list.element")
+        return _leaves(column.type.value_field, f"{path}.list.element")
     if pa.types.is_struct(column.type):
-        return [name for part in column.type for name in _dictionaries(part, f"{path}.{part.name}")]
-    return []
+        return [leaf for part in column.type for leaf in _leaves(part, f"{path}.{part.name}")]
+    return [(path, column.type)]
 
 
 def _old_files(out: Path) -> list[Path]:
