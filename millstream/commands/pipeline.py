@@ -2,7 +2,8 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,10 +13,11 @@ from millstream.arguments import Subparsers, add_json
 from schemas.spec import load
 
 if TYPE_CHECKING:
-    from pipelines.drivers.direct import Summary
+    from millstream.monitor import Board
+    from pipelines.drivers.direct import DirectSettings, Status, Summary
 
 SECTIONS = {
-    "windows": ("windows", "divergent"),
+    "windows": ("windows", "divergent", "revisions"),
     "events read": ("accepted", "late", "duplicate", "repeated_item"),
     "dead letters by stream and reason": ("dead",),
     "feedback that changed no label, by task": ("no_sample", "before_request", "closed"),
@@ -52,16 +54,74 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--final", action="store_true", help="the input is complete: seal all that holds something"
     )
+    _add_monitor(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
 
+def _add_monitor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="N",
+        help="serve /metrics, /metrics.json and /healthz on this port (0: a free one)",
+    )
+    parser.add_argument(
+        "--metrics-host", default="127.0.0.1", metavar="HOST", help="… of this host (%(default)s)"
+    )
+    parser.add_argument("--watch", action="store_true", help="a live view on this terminal")
+
+
 def run(args: argparse.Namespace) -> int:
     """Run the direct driver and print what it sealed and counted."""
-    from pipelines.drivers.direct import DirectSettings
+    from millstream.monitor import Board
+    from pipelines.drivers.direct import Status
     from pipelines.drivers.direct import run as run_direct
 
-    settings = DirectSettings(
+    settings, board = _settings(args), Board[Status]()
+    with _served(args, board), _shown(args, board) as show:
+
+        def watch(status: Status) -> None:
+            board.put(status)
+            show(status.work.rows)
+
+        summary = run_direct(settings, watch)
+    print(_json(summary) if args.json else _text(args.windows, summary))
+    return 0
+
+
+@contextmanager
+def _served(args: argparse.Namespace, board: "Board[Status]") -> Iterator[None]:
+    """With metrics to be had meanwhile, if they were asked for."""
+    if args.metrics_port is None:
+        yield
+        return
+    from millstream.monitor import serving
+    from millstream.monitor.pipeline_metrics import health_of, registry_of
+
+    with serving(
+        registry_of(board), lambda: health_of(board), args.metrics_host, args.metrics_port
+    ):
+        yield
+
+
+@contextmanager
+def _shown(args: argparse.Namespace, board: "Board[Status]") -> Iterator[Callable[[int], None]]:
+    """Gives whom to tell how many events were read so far."""
+    if args.watch:
+        from millstream.monitor.pipeline_view import live
+
+        with live(board):
+            yield lambda rows: None
+        return
+    with console.progress_of(["pipeline"], None, unit="events") as show:
+        yield lambda rows: show({"pipeline": rows})
+
+
+def _settings(args: argparse.Namespace) -> "DirectSettings":
+    from pipelines.drivers.direct import DirectSettings
+
+    return DirectSettings(
         spec=load(args.spec),
         source=args.source,
         windows=args.windows,
@@ -71,10 +131,6 @@ def run(args: argparse.Namespace) -> int:
         follow=args.follow,
         final=args.final,
     )
-    with console.progress("pipeline", unit="events") as advance:
-        summary = run_direct(settings, watch=lambda told: advance(told.rows))
-    print(_json(summary) if args.json else _text(args.windows, summary))
-    return 0
 
 
 def _json(summary: "Summary") -> str:

@@ -14,9 +14,10 @@ from pipelines.drivers.direct.files_planner import FilesPlanner
 from pipelines.drivers.direct.guards import check_identity, locked, stoppable
 from pipelines.drivers.direct.journal import Journal, Plan
 from pipelines.drivers.direct.kafka_planner import KafkaPlanner
-from pipelines.drivers.direct.planner import Planner
+from pipelines.drivers.direct.planner import Planner, Standing
 from pipelines.drivers.direct.readings import ReadingLog
 from pipelines.drivers.direct.state_store import StateStore
+from pipelines.drivers.direct.status import Status, Work, newest_sealed, sealed_window
 from pipelines.reports import Report
 from pipelines.similarity.encoder import encoder_of
 from pipelines.sinks import WindowSink
@@ -27,9 +28,10 @@ from pipelines.sources.source import Source, Stopped
 from schemas.durable import write_bytes
 from schemas.errors import UserError
 from schemas.spec import Spec
-from schemas.windows.names import FINAL_MARK
+from schemas.windows.names import FINAL_MARK, window_start
 
-Watch = Callable[["Progress"], None]
+Watch = Callable[[Status], None]
+"""Told after every epoch, and after every look at the source that found nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,6 @@ class DirectSettings:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """What one epoch did, and the totals so far."""
-
-    epoch: int
-    rows: int
-    sealed: tuple[str, ...]
-    seconds: float
-    unread_rows: int
-    totals: Counter[str]
-
-
-@dataclass(frozen=True)
 class Summary:
     """What is true when a run ends."""
 
@@ -74,7 +64,7 @@ class Summary:
     final: bool = False
 
 
-def run(settings: DirectSettings, watch: Watch = lambda progress: None) -> Summary:
+def run(settings: DirectSettings, watch: Watch = lambda status: None) -> Summary:
     """Run epochs until the source is drained, or for ever if it follows.
 
     SIGTERM and SIGINT end it after the epoch at hand. Raises UserError if the state belongs to
@@ -109,12 +99,14 @@ class _Loop:
         self, settings: DirectSettings, source: Source, planner: Planner, watch: Watch
     ) -> None:
         self.settings, self.planner, self.watch = settings, planner, watch
+        self.source = source
         self.journal = Journal(settings.state / "journal")
         self.readings = ReadingLog(self.journal.root)
         self.store = StateStore(settings.state / "shards")
         self.runner = EpochRunner(settings.spec, source, self.store, settings.shards)
         self.commit = self.journal.last()
-        self.epochs, self.sealed = 0, 0
+        self.work = Work()
+        self.last_sealed = newest_sealed(settings.windows)
 
     def run(self, stopped: Callable[[], bool]) -> Summary:
         """Epoch after epoch."""
@@ -127,7 +119,7 @@ class _Loop:
         if self.commit.final:
             write_bytes(self.settings.windows / FINAL_MARK, b"")
         totals = Counter(self.commit.counts)
-        return Summary(self.epochs, self.sealed, totals, self.commit.final)
+        return Summary(self.work.epochs, self.work.sealed, totals, self.commit.final)
 
     def _step(self) -> float | None:
         """Run the next epoch, if there is one; how long to rest then, None if that was all."""
@@ -136,7 +128,9 @@ class _Loop:
         plan = self._plan()
         if plan is not None:
             self._epoch(plan)
-            if not follows or self.planner.unread_rows(self.commit):
+        standing = self._tell()
+        if plan is not None:
+            if not follows or any(standing.lag.values()):
                 return 0.0
             return max(0.0, poll_s - (time.monotonic() - started))
         if follows:
@@ -164,12 +158,28 @@ class _Loop:
         self.readings.note(plan)
         report = self.runner.run(Epoch(plan, self._sink(plan), self._ticks(plan)))
         self._keep_dead_letters(plan, report)
-        self.commit = self.commit.after(plan, report)
+        self.commit = self.commit.after(plan, report, self._open_windows(plan))
         self.journal.commit(self.commit)
         for step in self.store.steps():
             self.store.forget(step, plan.epoch)
-        self.epochs, self.sealed = self.epochs + 1, self.sealed + len(report.sealed)
-        self.watch(self._progress(plan, report, time.monotonic() - started))
+        rows, seconds = sum(one.rows_estimate for one in plan.ranges), time.monotonic() - started
+        self.work = self.work.with_epoch(rows, len(report.sealed), seconds)
+        if report.sealed:
+            newest = max(report.sealed, key=lambda name: window_start(name) or 0)
+            self.last_sealed = sealed_window(self.settings.windows / newest)
+
+    def _tell(self) -> Standing:
+        """Tell who watches how the run stands."""
+        standing = self.planner.standing(self.commit, _now_ms)
+        state, answers = self.settings.state, self.source.answers
+        status = Status(self.commit, standing, self.work, self.last_sealed, state, answers)
+        self.watch(status)
+        return standing
+
+    def _open_windows(self, plan: Plan) -> set[int]:
+        """The windows that hold a request once a plan was run, and whose cut is yet to come."""
+        held = {*self.commit.open_windows, *self.runner.begun}
+        return {start for start in held if self.settings.spec.window.cut(start) > plan.cut}
 
     def _sink(self, plan: Plan) -> WindowSink:
         settings = self.settings
@@ -189,16 +199,6 @@ class _Loop:
             draft = folder / f".{plan.epoch:06d}.tmp"
             pq.write_table(letters, draft)
             draft.replace(folder / f"{plan.epoch:06d}.parquet")
-
-    def _progress(self, plan: Plan, report: Report, seconds: float) -> Progress:
-        return Progress(
-            epoch=plan.epoch,
-            rows=sum(one.rows_estimate for one in plan.ranges),
-            sealed=report.sealed,
-            seconds=seconds,
-            unread_rows=self.planner.unread_rows(self.commit),
-            totals=Counter(self.commit.counts),
-        )
 
 
 def _check_encoder(spec: Spec) -> None:
