@@ -7,10 +7,20 @@ from collections.abc import Callable, Sequence
 
 from millstream import console
 from millstream.arguments import Parser, UsageError
-from millstream.commands import demo, doctor, pipeline, replay, simulate, spec, train, windows
+from millstream.commands import (
+    dead_letters,
+    demo,
+    doctor,
+    pipeline,
+    replay,
+    simulate,
+    spec,
+    train,
+    windows,
+)
 from schemas.errors import SpecError, UserError
 
-COMMANDS = (demo, spec, replay, simulate, pipeline, train, windows, doctor)
+COMMANDS = (demo, spec, replay, simulate, pipeline, train, windows, dead_letters, doctor)
 """Each has `add(subparsers)`, which declares it and sets its `run`."""
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
