@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream import console
-from millstream.arguments import Subparsers, add_json
+from millstream.arguments import Subparsers, UsageError, add_json, count
 from schemas.spec import load
 
 if TYPE_CHECKING:
@@ -31,20 +31,17 @@ SECTIONS = {
 def add(subparsers: Subparsers) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("pipeline", help="event streams to sealed windows")
-    parser.add_argument("--spec", type=Path, required=True, metavar="FILE", help="the stream spec")
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="the stream spec")
     parser.add_argument(
         "--source",
-        required=True,
         metavar="DIR|kafka://HOST:PORT",
         help="a folder per stream, or a cluster with a topic per stream",
     )
-    parser.add_argument(
-        "--windows", type=Path, required=True, metavar="DIR", help="the window store"
-    )
+    parser.add_argument("--windows", type=Path, metavar="DIR", help="the window store")
     parser.add_argument(
         "--state", type=Path, metavar="DIR", help="the pipeline's state (default: WINDOWS.state)"
     )
-    parser.add_argument("--shards", type=int, default=16, help="shards of users (%(default)s)")
+    parser.add_argument("--shards", type=count, metavar="N", help="of a new state (16)")
     parser.add_argument(
         "--epoch-rows", type=int, default=600_000, help="rows read at once (%(default)s)"
     )
@@ -57,6 +54,15 @@ def add(subparsers: Subparsers) -> None:
     _add_monitor(parser)
     add_json(parser)
     parser.set_defaults(run=run)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    _add_rescale(actions)
+
+
+def _add_rescale(actions: Subparsers) -> None:
+    parser = actions.add_parser("rescale", help="deal stored state out to another number of shards")
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="of a pipeline")
+    parser.add_argument("--shards", type=count, required=True, metavar="N", help="from now on")
+    parser.set_defaults(run=run_rescale)
 
 
 def _add_monitor(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.drivers.direct import Status
     from pipelines.drivers.direct import run as run_direct
 
+    _check_given(args)
     settings, board = _settings(args), Board[Status]()
     with _served(args, board), _shown(args, board) as show:
 
@@ -87,6 +94,22 @@ def run(args: argparse.Namespace) -> int:
 
         summary = run_direct(settings, watch)
     print(_json(summary) if args.json else _text(args.windows, summary))
+    return 0
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    """Actions need none of these, a run all."""
+    lacking = [name for name in ("spec", "source", "windows") if getattr(args, name) is None]
+    if lacking:
+        raise UsageError(f"expected --{', --'.join(lacking)} (see `millstream pipeline --help`)")
+
+
+def run_rescale(args: argparse.Namespace) -> int:
+    """Rescale and say what was done."""
+    from pipelines.drivers.direct import rescale
+
+    before = rescale(args.state, args.shards)
+    print(f"{args.state}: {args.shards} shards, {before} before")
     return 0
 
 

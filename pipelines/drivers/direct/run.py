@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from pipelines.drivers.direct.epoch import Epoch, EpochRunner
 from pipelines.drivers.direct.files_planner import FilesPlanner
-from pipelines.drivers.direct.guards import check_identity, locked, stoppable
+from pipelines.drivers.direct.guards import locked, stoppable
+from pipelines.drivers.direct.identity import Identity, adopted, rescaled, stored_identity
 from pipelines.drivers.direct.journal import Journal, Plan
 from pipelines.drivers.direct.kafka_planner import KafkaPlanner
 from pipelines.drivers.direct.planner import Planner, Standing
@@ -38,6 +39,7 @@ Watch = Callable[[Status], None]
 class DirectSettings:
     """A run of the direct driver. `follow` keeps polling; `final` declares the input complete.
 
+    Without a number of `shards` it is that of the state, or 16 in a new one.
     `source` is a folder or `kafka://HOST:PORT`. If that never answers, a run that does not follow
     gives up after `contact_s`.
     """
@@ -46,7 +48,7 @@ class DirectSettings:
     source: Path | str
     windows: Path
     state: Path
-    shards: int = 16
+    shards: int | None = None
     epoch_rows: int = 600_000
     follow: bool = False
     final: bool = False
@@ -67,16 +69,29 @@ class Summary:
 def run(settings: DirectSettings, watch: Watch = lambda status: None) -> Summary:
     """Run epochs until the source is drained, or for ever if it follows.
 
-    SIGTERM and SIGINT end it after the epoch at hand. Raises UserError if the state belongs to
-    another spec or is in use, if the input was declared complete before, if a folder cannot be
-    read or written, or if what the spec's text encoder needs is not installed.
+    SIGTERM and SIGINT end it after the epoch at hand. Raises UserError if the spec did not grow
+    from that of the state, if the state is in use, if the input was declared complete before, if
+    a folder cannot be read or written, or if what the spec's text encoder needs is not installed.
     """
     _check_encoder(settings.spec)
     with locked(settings.state), stoppable() as stopped:
-        check_identity(settings.state, settings.spec, settings.shards)
+        identity = adopted(settings.state, settings.spec, settings.shards)
         source, planner = opened(settings, stopped)
         with closing(source):
-            return _Loop(settings, source, planner, watch).run(stopped)
+            return _Loop(settings, identity, source, planner, watch).run(stopped)
+
+
+def rescale(state: Path, shards: int) -> int:
+    """Deal the state of a pipeline that does not run out to so many shards; how many it had.
+
+    Raises UserError, before anything is touched, if it is in use or cannot be dealt out now.
+    """
+    if not (state / "identity.json").exists():
+        raise UserError(f"{state}: expected the state of a pipeline, received none there")
+    with locked(state):
+        before = stored_identity(state)
+        rescaled(state, shards)
+        return before.shards if before else shards
 
 
 def opened(settings: DirectSettings, stopped: Callable[[], bool]) -> tuple[Source, Planner]:
@@ -96,14 +111,19 @@ class _Loop:
     """One run: its journal, its planner, and how far it is."""
 
     def __init__(
-        self, settings: DirectSettings, source: Source, planner: Planner, watch: Watch
+        self,
+        settings: DirectSettings,
+        identity: Identity,
+        source: Source,
+        planner: Planner,
+        watch: Watch,
     ) -> None:
         self.settings, self.planner, self.watch = settings, planner, watch
-        self.source = source
+        self.source, self.shards = source, identity.shards
         self.journal = Journal(settings.state / "journal")
         self.readings = ReadingLog(self.journal.root)
-        self.store = StateStore(settings.state / "shards")
-        self.runner = EpochRunner(settings.spec, source, self.store, settings.shards)
+        self.store = StateStore(identity.folder(settings.state))
+        self.runner = EpochRunner(settings.spec, source, self.store, self.shards)
         self.commit = self.journal.last()
         self.work = Work()
         self.last_sealed = newest_sealed(settings.windows)
@@ -183,7 +203,7 @@ class _Loop:
 
     def _sink(self, plan: Plan) -> WindowSink:
         settings = self.settings
-        return WindowSink(settings.spec, settings.windows, settings.shards, plan.watermark_ms)
+        return WindowSink(settings.spec, settings.windows, self.shards, plan.watermark_ms)
 
     def _ticks(self, plan: Plan) -> dict[str, list[int]]:
         """Shards that must advance though nothing was read for them: their cut has come."""
