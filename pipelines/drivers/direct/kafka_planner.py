@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pipelines.drivers.direct.journal import Commit, Plan
-from pipelines.drivers.direct.planner import Clock
+from pipelines.drivers.direct.planner import Clock, Standing
 from pipelines.sources.kafka.reader import Budget
 from pipelines.sources.kafka.source import KafkaSource, Partition
 from pipelines.steps.step import FINAL_CUT, NO_CUT
@@ -64,9 +64,11 @@ class KafkaPlanner:
         active = tuple(p.name for p in self._there if self._is_active(p, commit))
         return Plan(commit.epoch + 1, tuple(ranges), cut, now_ms, watermark_ms, active)
 
-    def unread_rows(self, commit: Commit) -> int:
-        """See `Planner.unread_rows`; of messages that were there at the last look."""
-        return sum(round(self._rows_waiting(p, commit)) for p in self._behind(commit))
+    def standing(self, commit: Commit, clock: Clock) -> Standing:
+        """See `Planner.standing`; of partitions and messages that were there at the last look."""
+        behind = {p.name: p.end - commit.offsets.get(p.name, 0) for p in self._behind(commit)}
+        lag = {p.name: behind.get(p.name, 0) for p in self._there}
+        return Standing(lag, self._watermark(commit, clock()))
 
     def pause_s(self, commit: Commit, clock: Clock) -> float | None:
         """See `Planner.pause_s`: until the next partition falls idle, if that may bring a cut."""
