@@ -53,7 +53,7 @@ class _Runs:
 
 def publish(memory: Memory, cut: int, rules: Rules) -> tuple[Label, Revision, Credits]:
     """Labels with a credit of the windows sealed now, revisions, and the credits they cite."""
-    runs = _runs(memory, rules)
+    runs = _runs(memory, _concerned(memory, cut, rules), rules)
     credits, feedback = runs.credits, memory.feedback
     columns = (
         feedback.settle_ms[credits.feedback],
@@ -70,8 +70,21 @@ def publish(memory: Memory, cut: int, rules: Rules) -> tuple[Label, Revision, Cr
     return labels, _revisions(memory, runs, rows, amounts), credits
 
 
-def _runs(memory: Memory, rules: Rules) -> _Runs:
-    credits = memory.credits
+def _concerned(memory: Memory, cut: int, rules: Rules) -> Credits:
+    """The credits of all samples that are sealed now or have a credit that changes now."""
+    credits, last_cut = memory.credits, memory.last_cut
+    changes = [
+        rules.sealed_at(sample_times(memory, credits.sample)),
+        memory.feedback.settle_ms[credits.feedback],
+        credits.withdrawn_ms,
+    ]
+    now = np.logical_or.reduce([(last_cut < at) & (at <= cut) for at in changes])
+    concerned = np.zeros(len(memory.samples), np.bool_)
+    concerned[credits.sample[now]] = True
+    return credits.where(concerned[credits.sample])
+
+
+def _runs(memory: Memory, credits: Credits, rules: Rules) -> _Runs:
     task = rules.task_index(credits.task)
     time_ms = memory.feedback.time_ms[credits.feedback]
     ids = memory.feedback.event_id.take(pa.array(credits.feedback))

@@ -12,7 +12,7 @@ from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.seal import in_final_order, sealed
 from pipelines.steps.attribute.searchify import Made
 from pipelines.steps.attribute.tables import Credits
-from pipelines.steps.ragged import offsets_of, runs
+from pipelines.steps.ragged import runs
 from pipelines.steps.resolve.tables import QUERIES, SHOWN, WANTED
 from schemas.labels import ORIGIN_CODES
 
@@ -32,13 +32,12 @@ def seal_pseudo(
     order = in_final_order(memory, np.arange(first, len(memory.requests)), rules)
     source, clicked = made.source[order - first], made.sample[order - first]
     counts = memory.requests.samples[source]
-    samples = runs(offsets_of(memory.requests.samples)[:-1][source], counts)
+    samples = runs(memory.requests.first[source], counts)
     owner = np.repeat(np.arange(len(source)), counts)
     positive = samples == clicked[owner]
     stays = positive | (memory.samples.exposed[samples] & ~made.clicked[samples])
     samples, owner, positive = samples[stays], owner[stays], positive[stays]
-    own = len(memory.samples) - len(made.source) + order - first
-    labelled = np.where(positive, own[owner], -1)
+    labelled = np.where(positive, memory.requests.first[order][owner], -1)
     origin = np.where(positive, POSITIVE, NEGATIVE).astype(np.int32)
     shown = Shown(samples, np.bincount(owner, minlength=len(source)), labelled, origin)
     return sealed(memory, order, shown, label, credits, rules)
