@@ -11,7 +11,7 @@ from schemas.durable import read_json, write_json
 from schemas.errors import UserError
 from schemas.spec import Spec, spec_digest
 
-STATE_VERSION = 3
+STATE_VERSION = 4
 
 
 def check_identity(state: Path, spec: Spec, shards: int) -> None:
