@@ -10,7 +10,7 @@ from pipelines.steps.attribute.kernels import follow
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.retract import sample_times
 from pipelines.steps.attribute.rules import KINDS, Rules
-from pipelines.steps.attribute.tables import Credits
+from pipelines.steps.attribute.tables import NEVER, Credits
 from pipelines.steps.order import order_by
 from pipelines.steps.ragged import offsets_of
 
@@ -78,7 +78,8 @@ def _concerned(memory: Memory, cut: int, rules: Rules) -> Credits:
         memory.feedback.settle_ms[credits.feedback],
         credits.withdrawn_ms,
     ]
-    now = np.logical_or.reduce([(last_cut < at) & (at <= cut) for at in changes])
+    until = min(cut, NEVER - 1)
+    now = np.logical_or.reduce([(last_cut < at) & (at <= until) for at in changes])
     concerned = np.zeros(len(memory.samples), np.bool_)
     concerned[credits.sample[now]] = True
     return credits.where(concerned[credits.sample])
