@@ -27,13 +27,18 @@ class Carrier(Protocol):
 
 def encode(tables: Mapping[str, pa.Table]) -> bytes:
     """The tables as bytes; rows of a slice only, whatever buffers they share."""
+    return b"".join(pieces(tables))
+
+
+def pieces(tables: Mapping[str, pa.Table]) -> list[bytes | pa.Buffer]:
+    """The same, in the pieces that come one after the other."""
     parts = [(name, _stream(table)) for name, table in tables.items()]
     header = json.dumps([[name, part.size] for name, part in parts]).encode()
-    pieces: list[bytes | pa.Buffer] = []
+    held: list[bytes | pa.Buffer] = []
     for piece in (len(header).to_bytes(8, "little") + header, *(part for _, part in parts)):
         size = len(piece)
-        pieces += [piece, b"\0" * (_aligned(size) - size)]
-    return b"".join(pieces)
+        held += [piece, b"\0" * (_aligned(size) - size)]
+    return held
 
 
 def decode(data: bytes | pa.Buffer) -> dict[str, pa.Table]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.sources.raw import RawRows
 from pipelines.steps.step import Tables
-from pipelines.validate import validate
+from pipelines.validate import Validated, validate
 from schemas.hashing import hash_strings, shard_of
 from schemas.spec import Spec
 
@@ -40,23 +40,26 @@ def read_events(
 ) -> ReadEvents:
     """Validate one source's rows and split what is accepted by shard."""
     checked = validate(spec, stream, raw, now_ms, source)
-    events = checked.events
-    counts = Counter({f"accepted/{stream}": events.num_rows})
+    counts = Counter({f"accepted/{stream}": len(checked.rows)})
     for entry in checked.dead_letters["reason"].value_counts().to_pylist():
         counts[f"dead/{stream}/{entry['values']}"] += entry["counts"]
-    newest_ms = pa.compute.max(events["time_ms"]).as_py()
-    by_shard = list(_split(spec, stream, events, shards))
+    newest_ms = pa.compute.max(checked.read["time_ms"].take(pa.array(checked.rows))).as_py()
+    by_shard = list(_split(spec, stream, checked, shards))
     return ReadEvents(by_shard, checked.dead_letters, +counts, newest_ms)
 
 
-def _split(spec: Spec, stream: str, events: pa.Table, shards: int) -> Iterator[tuple[int, Tables]]:
-    if not events.num_rows:
+def _split(
+    spec: Spec, stream: str, checked: Validated, shards: int
+) -> Iterator[tuple[int, Tables]]:
+    """The events by shard: rows are moved once, straight from what was read."""
+    if not len(checked.rows):
         return
     name = TABLE_OF_KIND[spec.streams[stream].kind]
     key = "item_id" if name == "item" else "user_id"
-    shard = shard_of(hash_strings(events[key]), shards)
+    shard = shard_of(hash_strings(checked.read[key])[checked.rows], shards)
     order = np.argsort(shard, kind="stable")
-    events = _named(events, stream).take(pa.array(order)).combine_chunks()
+    rows = pa.array(checked.rows[order])
+    events = _named(checked.read, stream).take(rows).combine_chunks()
     bounds = np.searchsorted(shard[order], np.arange(shards + 1))
     for one in np.flatnonzero(np.diff(bounds)):
         part = events.slice(bounds[one], bounds[one + 1] - bounds[one])

@@ -2,8 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -36,13 +37,18 @@ class WindowSink:
 
     def write(self, shard: int, records: Tables) -> Iterator[tuple[int, FileEntry]]:
         """The files of one shard, as (window start, entry)."""
+        for start, work in self.files(shard, records):
+            yield start, work()
+
+    def files(self, shard: int, records: Tables) -> Iterator[tuple[int, Callable[[], FileEntry]]]:
+        """The same, as (window start, what writes the file)."""
         if "users" in records:
             for start, users in _by_window(records["users"], "window_start_ms"):
-                yield start, write_shard(self._folder(start), shard, users, self.spec)
+                yield start, partial(write_shard, self._folder(start), shard, users, self.spec)
         if "revisions" in records:
             for start, rows in _by_window(records["revisions"], CARRIER):
                 own = rows.drop_columns([CARRIER])
-                yield start, write_revisions(self._folder(start), shard, own, self.spec)
+                yield start, partial(write_revisions, self._folder(start), shard, own, self.spec)
 
     def seal(self, start_ms: int, entries: Iterable[FileEntry]) -> Report:
         """Write the manifest of one window, from the entries of all its files."""

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Readers see all of it or what stood there before; durable when this returns."""
@@ -13,12 +15,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     flush(path.parent)
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """The same, but the name lasts through a crash only once its folder is flushed."""
+def write_aside(path: Path, *content: bytes | pa.Buffer) -> None:
+    """The same, in pieces, but the name lasts through a crash only once its folder is flushed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")
     with aside.open("wb") as file:
-        file.write(content)
+        file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
     aside.replace(path)

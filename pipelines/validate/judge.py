@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -23,15 +24,22 @@ ROWS_AT_ONCE = 65_536
 
 @dataclass(frozen=True)
 class Validated:
-    """`events` as `events_schema` says; `dead_letters` as `DEAD_LETTER_SCHEMA` says.
+    """What was read, as `events_schema` says, and which `rows` of it are events, in their order.
 
-    `counts` holds `read`, `accepted` and the number of dead letters of each reason that occurred;
-    accepted and dead letters add up to `read`.
+    `dead_letters` as `DEAD_LETTER_SCHEMA` says. `counts` holds `read`, `accepted` and the number
+    of dead letters of each reason that occurred; accepted and dead letters add up to `read`.
     """
 
-    events: pa.Table
+    read: pa.Table
+    rows: Int64Array
     dead_letters: pa.Table
     counts: dict[str, int]
+
+    @cached_property
+    def events(self) -> pa.Table:
+        """The events alone."""
+        whole = np.array_equal(self.rows, np.arange(len(self.read)))
+        return self.read if whole else self.read.take(pa.array(self.rows))
 
 
 def events_schema(spec: Spec, stream: str) -> pa.Schema:
@@ -49,11 +57,15 @@ def validate(spec: Spec, stream: str, raw: RawRows, now_ms: int, source_name: st
     """
     judge = _Judge(spec, stream, now_ms, source_name)
     contents = raw.content if isinstance(raw.content, tuple) else (raw.content,)
-    judged = [pair for content in contents for pair in judge.content(content)]
-    events = pa.concat_tables([events_schema(spec, stream).empty_table(), *(j[0] for j in judged)])
-    letters = dead_letter_table(stream, source_name, (one for j in judged for one in j[1]))
+    judged = [one for content in contents for one in judge.content(content)]
+    nothing = events_schema(spec, stream).empty_table()
+    read = pa.concat_tables([nothing, *(one.read for one in judged)])
+    before = np.cumsum([0, *(len(one.read) for one in judged)])
+    rows = [one.rows + first for one, first in zip(judged, before, strict=False)]
+    letters = dead_letter_table(stream, source_name, (one for j in judged for one in j.letters))
     dead = pa.concat_tables([raw.dead_letters, letters])
-    return Validated(events, dead, _counts(len(events), dead))
+    accepted = np.concatenate([np.empty(0, np.int64), *rows])
+    return Validated(read, accepted, dead, _counts(len(accepted), dead))
 
 
 def _counts(accepted: int, dead: pa.Table) -> dict[str, int]:
@@ -68,6 +80,15 @@ def _slices(rows: Rows) -> Iterator[Rows]:
 
 
 @dataclass(frozen=True)
+class _Judged:
+    """A block: all rows, which of them are events, in order of position, and the dead letters."""
+
+    read: pa.Table
+    rows: Int64Array
+    letters: list[DeadLetter]
+
+
+@dataclass(frozen=True)
 class _Judge:
     """Checks blocks of one source."""
 
@@ -76,35 +97,35 @@ class _Judge:
     now_ms: int
     source: str
 
-    def content(self, content: Content) -> Iterator[tuple[pa.Table, list[DeadLetter]]]:
+    def content(self, content: Content) -> Iterator[_Judged]:
         """Events and dead letters, block by block."""
         if isinstance(content, JsonLines):
             yield from map(self.lines, blocks(content))
         else:
             yield from map(self.rows, _slices(content))
 
-    def lines(self, lines: Lines) -> tuple[pa.Table, list[DeadLetter]]:
+    def lines(self, lines: Lines) -> _Judged:
         """Events and dead letters of a block of JSON Lines."""
         parser = Parser(self.spec, self.stream, self.now_ms + self.spec.time.max_ahead_ms)
         parsed = parser.parse(lines)
         table, numbers = parsed.table()
         rows = Rows(table, lines.positions[numbers])
-        events, letters = self._judge(
+        judged = self._judge(
             rows, lambda top, at: [lines.raw(line) for line in numbers[at].tolist()]
         )
-        letters += [
+        letters = judged.letters + [
             DeadLetter(int(lines.positions[line]), fault.reason, fault.path, lines.raw(line))
             for line, fault in parsed.faults
         ]
-        return events, sorted(letters, key=lambda letter: letter.position)
+        return replace(judged, letters=sorted(letters, key=lambda letter: letter.position))
 
-    def rows(self, rows: Rows) -> tuple[pa.Table, list[DeadLetter]]:
+    def rows(self, rows: Rows) -> _Judged:
         """Events and dead letters of a block of typed rows."""
         return self._judge(rows, lambda top, at: as_json(rows.table, top, at))
 
     def _judge(
         self, rows: Rows, raw: Callable[[tuple[Node, ...], Int64Array], Sequence[bytes]]
-    ) -> tuple[pa.Table, list[DeadLetter]]:
+    ) -> _Judged:
         verdicts = Verdicts(len(rows.positions))
         top = nodes_of(rows, arrow_schema(self.spec, self.stream))
         check(top, self.spec, self.stream, self.now_ms, verdicts)
@@ -114,15 +135,11 @@ class _Judge:
             DeadLetter(int(rows.positions[row]), reason, path, line)
             for (row, reason, path), line in zip(refused, raw(top, at), strict=True)
         ]
-        return self._accepted(top, rows.positions, verdicts), letters
+        kept = np.flatnonzero(verdicts.accepted())
+        order = kept[np.argsort(rows.positions[kept], kind="stable")]
+        return _Judged(self._table(top, rows.positions), order, letters)
 
-    def _accepted(
-        self, top: tuple[Node, ...], positions: Int64Array, verdicts: Verdicts
-    ) -> pa.Table:
+    def _table(self, top: tuple[Node, ...], positions: Int64Array) -> pa.Table:
         source = pa.repeat(self.source, len(positions))
         columns = [*(node.build() for node in top), source, pa.array(positions)]
-        events = pa.table(columns, schema=events_schema(self.spec, self.stream))
-        kept = np.flatnonzero(verdicts.accepted())
-        order = kept[np.argsort(positions[kept], kind="stable")]
-        unchanged = len(order) == len(positions) and bool((np.diff(order) > 0).all())
-        return events if unchanged else events.take(pa.array(order))
+        return pa.table(columns, schema=events_schema(self.spec, self.stream))

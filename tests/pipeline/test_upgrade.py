@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -15,6 +16,8 @@ from pipelines.drivers.direct import rescale, run
 from pipelines.drivers.direct.identity import STATE_VERSION, stored_identity
 from pipelines.drivers.direct.journal import Commit, Journal
 from pipelines.drivers.direct.state_store import StateStore
+from pipelines.steps.attribute.compact import with_requests
+from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.step import NO_CUT
 from schemas.durable import read_json, write_json
 from schemas.errors import UserError
@@ -295,13 +298,25 @@ def test_state_of_the_version_before_is_taken_over(tmp_path: Path) -> None:
 
 
 def as_version_3(state: Path) -> None:
-    """What the version before wrote: no spec's values, and users' views without their items."""
+    """What the version before wrote: no spec's values, users' views without their items, and
+    samples in the order of their requests, without saying where."""
     values = read_json(state / "identity.json")
     old = {"spec": values["spec"], "shards": values["shards"], "state_version": 3}
     write_json(state / "identity.json", old)
     for path in (state / "shards" / "resolve_by_item").glob("*/segment-latest-*.arrow"):
         ((name, table),) = packets.read(path).items()
         path.write_bytes(packets.encode({name: pa.table(table.drop_columns(["item"]))}))
+    for path in (state / "shards" / "attribute").glob("*/*.tables"):
+        tables = packets.read(path)
+        memory = Memory.of(tables)
+        whole = with_requests(memory, np.arange(len(memory.requests))).tables()
+        tables |= {
+            **whole,
+            "requests": whole["requests"].drop_columns(["first"]),
+            "samples": whole["samples"].drop_columns(["time_ms"]),
+        }
+        del tables["since"]
+        path.write_bytes(packets.encode(tables))
 
 
 def test_state_of_a_version_to_come_is_refused(tmp_path: Path) -> None:

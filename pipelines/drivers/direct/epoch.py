@@ -13,6 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
 
 from pipelines import packets
+from pipelines.drivers.direct.behind import Behind
 from pipelines.drivers.direct.in_process import InProcess, Shelf
 from pipelines.drivers.direct.journal import Plan
 from pipelines.drivers.direct.state_store import StateStore
@@ -62,9 +63,10 @@ class EpochRunner:
 
         Raises whatever a stage raised; then nothing of the epoch counts until it is run again.
         """
-        self._stages.begin(epoch)
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails is raised
-        FnApiRunner().run_via_runner_api(self._graph, self._options)
+        with Behind() as behind:
+            self._stages.begin(epoch, behind)
+            FnApiRunner().run_via_runner_api(self._graph, self._options)
         return add_up(self._stages.reports)
 
     @property
@@ -110,10 +112,12 @@ class _Stages(InProcess):
         self.reports: list[Report] = []
         self.begun: set[int] = set()
         self.epoch: Epoch
+        self.behind: Behind
 
-    def begin(self, epoch: Epoch) -> None:
+    def begin(self, epoch: Epoch, behind: Behind) -> None:
         """Forget the epoch before."""
-        self.epoch, self.reports, self.begun = epoch, [], set()
+        self.epoch, self.behind = epoch, behind
+        self.reports, self.begun = [], set()
         self.shelf.clear()
 
     def ranges(self, _: None) -> Iterable[Range]:
@@ -148,16 +152,17 @@ class _Stages(InProcess):
         events = packets.merge(self.shelf.unpack(data) for data in inputs)
         before = self.store.load(name, shard, plan.epoch)
         state, outputs = step.advance(before, events, plan.cut)
-        self.store.save(name, shard, plan.epoch, dict(state))
+        self.behind.begin(lambda: self.store.save(name, shard, plan.epoch, dict(state)))
         return outputs
 
-    def write(self, shard: int, records: Tables) -> Iterable[tuple[int, Any]]:
-        """See `WindowSink.write`."""
-        return self.epoch.sink.write(shard, records)
+    def write(self, shard: int, records: Tables) -> Iterable[tuple[int, int]]:
+        """The files of one shard, as (window start, number of the work that writes it)."""
+        for start_ms, work in self.epoch.sink.files(shard, records):
+            yield start_ms, self.behind.begin(work)
 
-    def seal(self, start_ms: int, entries: Iterable[Any]) -> Report:
+    def seal(self, start_ms: int, written: Iterable[int]) -> Report:
         """See `WindowSink.seal`."""
-        return self.epoch.sink.seal(start_ms, entries)
+        return self.epoch.sink.seal(start_ms, [self.behind.result(one) for one in written])
 
     def keep(self, report: Report) -> None:
         """Take in what a stage reports."""

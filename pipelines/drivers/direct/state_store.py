@@ -36,10 +36,10 @@ class StateStore:
         apart = [name for name in tables if name.startswith(SEGMENT)]
         for name in apart:
             if not (folder / _apart(name)).exists():
-                write_aside(folder / _apart(name), packets.encode({name: tables[name]}))
+                write_aside(folder / _apart(name), *packets.pieces({name: tables[name]}))
         rest = {name: table for name, table in tables.items() if name not in apart}
         names = {_NAMES: pa.table({"name": pa.array(apart, pa.string())})}
-        write_aside(folder / _main(epoch), packets.encode(rest | names))
+        write_aside(folder / _main(epoch), *packets.pieces(rest | names))
         flush(folder)
 
     def steps(self) -> list[str]:

@@ -43,6 +43,8 @@ class AggregateStep:
         if requests is None or target is None or target.searchify is None:
             return requests
         pseudo = finish(events, self.spec, target.searchify)
+        if not pseudo.num_rows:
+            return requests
         both = pa.concat_tables([requests, pseudo]).combine_chunks()
         frame = pl.DataFrame(pl.from_arrow(both.select(["window_start_ms", "user_id", "time_ms"])))
         order = frame.with_row_index("row").sort("window_start_ms", "user_id", "time_ms", "row")

@@ -11,7 +11,7 @@ from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.refuse import refused
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import NEVER, Feedback, Requests, Retractions, Samples
-from pipelines.steps.ragged import mix
+from pipelines.steps.ragged import mix, offsets_of
 from pipelines.steps.step import Tables
 from schemas.hashing import hash_strings
 
@@ -68,6 +68,7 @@ def _remember(memory: Memory, events: pa.Table, rules: Rules) -> Memory:
         request=hash_strings(events["request_id"]),
         time_ms=events["time_ms"].to_numpy(),
         scenario=hash_strings(events["scenario"]),
+        first=len(memory.samples) + offsets_of(kept.counts)[:-1],
         samples=kept.counts,
         repeated=kept.repeats,
         segment=np.full(rows, memory.epoch, np.int64),
@@ -78,8 +79,14 @@ def _remember(memory: Memory, events: pa.Table, rules: Rules) -> Memory:
         request_id=_text(events, "request_id"),
         source_id=pa.repeat("", rows),
     )
-    item_id = children.field("item_id").take(pa.array(kept.rows))
-    samples = Samples(hash_strings(item_id), kept.rows, kept.exposed, kept.probability, item_id)
+    samples = Samples(
+        time_ms=np.repeat(requests.time_ms, kept.counts),
+        item=kept.item,
+        child=kept.rows,
+        exposed=kept.exposed,
+        probability=kept.probability,
+        item_id=children.field("item_id").take(pa.array(kept.rows)),
+    )
     return replace(
         memory,
         requests=memory.requests.joined(requests),

@@ -14,6 +14,12 @@ from pipelines.steps.attribute.tables import NEVER, Credits, Feedback, Pairs
 from schemas.hashing import hash_one
 from schemas.spec import Task
 
+Flags = tuple[Ints, ...]
+"""Clicks that flag samples, as the kernels want them: `_FLAG_COLUMNS` by sample."""
+
+_FLAG_COLUMNS = ("flag", "time_ms", "settle_ms", "fall_ms", "fall_settle_ms")
+_NO_FLAGS: Flags = (np.empty(0, np.int64),) * len(_FLAG_COLUMNS)
+
 
 @dataclass(frozen=True)
 class Credited:
@@ -26,8 +32,8 @@ class Credited:
 
 def credit(memory: Memory, fresh: int, rules: Rules) -> Credited:
     """Credit the last `fresh` rows of feedback to native samples."""
-    backbone = Backbone.of(memory, rules)
     rows = np.arange(len(memory.feedback) - fresh, len(memory.feedback))
+    backbone = Backbone.of(memory, rows, rules)
     memory = _resolve_domains(memory, rows, backbone, rules)
     memory, withdrawals = match_retractions(memory, rules)
     memory = _flag_clicks(memory, rows, backbone, rules)
@@ -52,28 +58,37 @@ def _flag_clicks(memory: Memory, rows: Ints, backbone: Backbone, rules: Rules) -
         if horizon_ms is None:
             continue
         clicks = rows[memory.feedback.stream[rows] == hash_one(stream.name)]
-        placed, _ = _place(memory, clicks, horizon_ms, False, backbone, rules)
+        placed, _ = _place(memory, clicks, horizon_ms, None, backbone, rules)
         flag[clicks] = placed
     return replace(memory, feedback=replace(memory.feedback, flag=flag))
 
 
 def _place(
-    memory: Memory, rows: Ints, horizon_ms: int, conversion: bool, backbone: Backbone, rules: Rules
+    memory: Memory,
+    rows: Ints,
+    horizon_ms: int,
+    flags: Flags | None,
+    backbone: Backbone,
+    rules: Rules,
 ) -> tuple[Ints, Ints]:
-    events = backbone.events(memory.feedback, rows)
-    flags = _flags(memory.feedback)
-    reach_ms = rules.reach_ms
+    """Rule 2 for clicks, or for conversions, which are told the flags."""
     placed, tier = place(
-        events, horizon_ms, conversion, backbone.requests, backbone.samples, flags, reach_ms
+        backbone.events(memory.feedback, rows),
+        horizon_ms,
+        flags is not None,
+        backbone.requests,
+        backbone.samples,
+        flags or _NO_FLAGS,
+        rules.reach_ms,
     )
     return placed, tier
 
 
-def _flags(feedback: Feedback) -> tuple[Ints, ...]:
-    rows = np.flatnonzero(feedback.flag >= 0)
+def _flags(feedback: Feedback, oldest: int) -> Flags:
+    """Clicks that flag a sample and are remembered, by sample."""
+    rows = np.flatnonzero((feedback.flag >= 0) & (feedback.time_ms >= oldest))
     rows = rows[np.argsort(feedback.flag[rows], kind="stable")]
-    columns = ("flag", "time_ms", "settle_ms", "fall_ms", "fall_settle_ms")
-    return tuple(getattr(feedback, name)[rows] for name in columns)
+    return tuple(getattr(feedback, name)[rows] for name in _FLAG_COLUMNS)
 
 
 def _credit_tasks(
@@ -81,11 +96,12 @@ def _credit_tasks(
 ) -> tuple[Memory, Ints]:
     """Credits of every (event, task); also the events whose label was closed already."""
     closed = [np.empty(0, np.int64)]
+    flags = _flags(memory.feedback, memory.last_cut - rules.spec.memory_ms)
     for index, task in enumerate(rules.tasks):
         events = rows[memory.feedback.stream[rows] == hash_one(task.stream)]
         pair = rules.may_credit(task, memory.feedback.domain[events])
-        own = _place_own(memory, events, task, backbone, rules)
-        far = _place_far(memory, events, own.sample, task, backbone, rules)
+        own = _place_own(memory, events, task, flags, backbone, rules)
+        far = _place_far(memory, events, own.sample, task, flags, backbone, rules)
         unplaced = pair & (own.sample < 0) & (far.sample < 0)
         memory = replace(memory, unplaced=_with(memory.unplaced, events[unplaced], index, rules))
         memory = _reached(memory, events[far.sample >= 0])
@@ -115,20 +131,26 @@ class _Placed:
 
 
 def _place_own(
-    memory: Memory, events: Ints, task: Task, backbone: Backbone, rules: Rules
+    memory: Memory, events: Ints, task: Task, flags: Flags, backbone: Backbone, rules: Rules
 ) -> _Placed:
     """Rule 2: samples of the event's own domain, if the task names it."""
     placed = _Placed.nowhere(events)
     named = np.isin(memory.feedback.domain[events], rules.domains_of(task))
-    conversion = rules.is_conversion(task)
+    clicked = flags if rules.is_conversion(task) else None
     placed.sample[named], placed.tier[named] = _place(
-        memory, events[named], task.horizon_ms, conversion, backbone, rules
+        memory, events[named], task.horizon_ms, clicked, backbone, rules
     )
     return placed
 
 
 def _place_far(
-    memory: Memory, events: Ints, own: Ints, task: Task, backbone: Backbone, rules: Rules
+    memory: Memory,
+    events: Ints,
+    own: Ints,
+    task: Task,
+    flags: Flags,
+    backbone: Backbone,
+    rules: Rules,
 ) -> _Placed:
     """Rule 3: samples of the target domain, for what is foreign to it or has no place there."""
     placed = _Placed.nowhere(events)
@@ -144,7 +166,7 @@ def _place_far(
         rules.target,
         backbone.requests,
         backbone.samples,
-        _flags(memory.feedback),
+        flags,
         rules.reach_ms,
     )
     return placed
@@ -184,7 +206,7 @@ def count_unplaced(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> 
         memory.feedback.settle_ms[rows.feedback],
     )
     now = due <= cut
-    backbone = Backbone.of(memory, rules)
+    backbone = Backbone.of(memory, rows.feedback[now], rules)
     counted = backbone.events(memory.feedback, rows.feedback[now])
     requests, items = backbone.requests, backbone.samples[0]
     early = kept_later(counted, due[now], rules.target, requests, items)

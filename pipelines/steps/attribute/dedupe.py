@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from pipelines.arrays import Bools, Ints
+from pipelines.steps.key_set import among, repeated
 
 ALIVE, DUPLICATE, TIED = 0, 1, 2
 
@@ -24,11 +25,11 @@ def survivors(
     """
     old_key, old_time = old
     new_key, new_time, settle = new
-    suspects = np.flatnonzero(_repeated(old_key, new_key))
+    suspects = np.flatnonzero(repeated(old_key, new_key))
     alive = np.ones(len(new_key), np.bool_)
     if not len(suspects):
         return alive
-    remembered = np.flatnonzero(np.isin(old_key, new_key[suspects]))
+    remembered = np.flatnonzero(among(old_key, new_key[suspects]))
     key = np.concatenate([old_key[remembered], new_key[suspects]])
     time = np.concatenate([old_time[remembered], new_time[suspects]])
     cut = np.concatenate([np.full(len(remembered), -(1 << 62)), settle[suspects]])
@@ -39,19 +40,6 @@ def survivors(
     judged[order] = verdict
     alive[suspects] = judged[len(remembered) :] == ALIVE
     return alive
-
-
-def _repeated(old_key: Ints, new_key: Ints) -> Bools:
-    """Which new keys occur more than once, among themselves or among the old."""
-    order = np.argsort(new_key, kind="stable")
-    ranked = new_key[order]
-    same = ranked[1:] == ranked[:-1]
-    repeated = np.zeros(len(new_key), np.bool_)
-    repeated[order[1:]] |= same
-    repeated[order[:-1]] |= same
-    if len(old_key):
-        repeated |= np.isin(new_key, old_key)
-    return repeated
 
 
 @njit(cache=True)

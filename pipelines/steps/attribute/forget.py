@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.arrays import Bools, Ints
+from pipelines.steps.attribute.compact import compacted
 from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.refuse import refused
 from pipelines.steps.attribute.retract import sample_times
 from pipelines.steps.attribute.rules import Rules
-from pipelines.steps.attribute.settle import with_requests
 from pipelines.steps.attribute.tables import NEVER
 from pipelines.steps.ragged import inverse, moved
 
@@ -65,10 +65,31 @@ def _forget_credits(memory: Memory, cut: int, rules: Rules) -> Memory:
 
 def _forget_requests(memory: Memory, cut: int, rules: Rules) -> Memory:
     """Requests go when sealed and out of reach of the oldest feedback that may still come."""
-    rows, spec = memory.requests, rules.spec
-    reachable = rows.time_ms >= cut - spec.memory_ms - spec.longest_horizon_ms
-    needed = ~rows.settled | reachable | (rules.sealed_at(rows.time_ms) > cut)
-    return memory if needed.all() else with_requests(memory, np.flatnonzero(needed))
+    requests, feedback = memory.requests, memory.feedback
+    needed = ~requests.settled | _is_needed(requests.time_ms, cut, rules)
+    if needed.all():
+        return memory
+    known = replace(
+        feedback,
+        flag=_known(feedback.flag, memory, cut, rules),
+        positive=_known(feedback.positive, memory, cut, rules),
+    )
+    return compacted(replace(memory, requests=requests.where(needed), feedback=known))
+
+
+def _is_needed(time_ms: Ints, cut: int, rules: Rules) -> Bools:
+    """Whether settled requests of these times can still be named or are not sealed."""
+    oldest = cut - rules.spec.memory_ms - rules.spec.longest_horizon_ms
+    return (time_ms >= oldest) | (rules.sealed_at(time_ms) > cut)
+
+
+def _known(samples: Ints, memory: Memory, cut: int, rules: Rules) -> Ints:
+    """References to samples; -1 to those of requests that are forgotten."""
+    named = np.flatnonzero(samples >= 0)
+    gone = ~_is_needed(memory.samples.time_ms[samples[named]], cut, rules)
+    known = samples.copy()
+    known[named[gone]] = -1
+    return known
 
 
 def _forget_feedback(memory: Memory, cut: int, rules: Rules) -> Memory:

@@ -59,9 +59,7 @@ def _positives(memory: Memory, rules: Rules) -> tuple[Ints, ...]:
 
 
 def _request_ids(memory: Memory, sample: Ints) -> pa.StringArray:
-    ends = np.cumsum(memory.requests.samples)
-    request = np.searchsorted(ends, sample, side="right")
-    return memory.requests.request_id.take(pa.array(request))
+    return memory.requests.request_id.take(pa.array(memory.request_of(sample)))
 
 
 def _place(memory: Memory, events: Ints, horizon_ms: int, positives: tuple[Ints, ...]) -> Ints:

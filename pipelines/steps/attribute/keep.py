@@ -18,10 +18,12 @@ _UNSIGNED = np.int64(-(1 << 63))
 class Kept:
     """Rows of the kept candidates, request after request, by position in each.
 
-    `counts` and `repeats` are per request; `exposed` and `probability` per kept candidate.
+    `counts` and `repeats` are per request; `item`, the hash of its id, `exposed` and
+    `probability` per kept candidate.
     """
 
     rows: Ints
+    item: Ints
     counts: Ints
     repeats: Ints
     exposed: Bools
@@ -43,7 +45,7 @@ def keep(events: pa.Table, offsets: Ints, candidates: pa.StructArray, rules: Rul
     chance = np.minimum(1.0, draws / np.maximum(unexposed, 1))
     shown = exposed[rows]
     probability = np.where(shown, 1.0, np.repeat(chance, counts))
-    return Kept(rows, counts, repeats, shown, probability)
+    return Kept(rows, item[rows], counts, repeats, shown, probability)
 
 
 def _draws(

@@ -10,7 +10,7 @@ from pipelines.steps.attribute.kernels import follow
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.retract import sample_times
 from pipelines.steps.attribute.rules import KINDS, Rules
-from pipelines.steps.attribute.tables import Credits
+from pipelines.steps.attribute.tables import NEVER, Credits
 from pipelines.steps.order import order_by
 from pipelines.steps.ragged import offsets_of
 from pipelines.steps.step import NO_CUT
@@ -54,7 +54,7 @@ class _Runs:
 
 def publish(memory: Memory, cut: int, rules: Rules) -> tuple[Label, Revision, Credits]:
     """Labels with a credit of the windows sealed now, revisions, and the credits they cite."""
-    runs = _runs(memory, rules)
+    runs = _runs(memory, _concerned(memory, cut, rules), rules)
     credits, feedback = runs.credits, memory.feedback
     columns = (
         feedback.settle_ms[credits.feedback],
@@ -78,8 +78,22 @@ def begun(memory: Memory, task: Ints, time_ms: Ints, rules: Rules) -> Bools:
     return np.asarray(time_ms > since[task], np.bool_)
 
 
-def _runs(memory: Memory, rules: Rules) -> _Runs:
-    credits = memory.credits
+def _concerned(memory: Memory, cut: int, rules: Rules) -> Credits:
+    """The credits of all samples that are sealed now or have a credit that changes now."""
+    credits, last_cut = memory.credits, memory.last_cut
+    changes = [
+        rules.sealed_at(sample_times(memory, credits.sample)),
+        memory.feedback.settle_ms[credits.feedback],
+        credits.withdrawn_ms,
+    ]
+    until = min(cut, NEVER - 1)
+    now = np.logical_or.reduce([(last_cut < at) & (at <= until) for at in changes])
+    concerned = np.zeros(len(memory.samples), np.bool_)
+    concerned[credits.sample[now]] = True
+    return credits.where(concerned[credits.sample])
+
+
+def _runs(memory: Memory, credits: Credits, rules: Rules) -> _Runs:
     requested_ms = sample_times(memory, credits.sample)
     credits = credits.where(begun(memory, rules.task_index(credits.task), requested_ms, rules))
     task = rules.task_index(credits.task)

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 
+from pipelines.arrays import Ints
 from pipelines.dead_letters import DEAD_LETTER_SCHEMA
 from pipelines.steps.attribute.tables import (
     Credits,
@@ -64,6 +66,13 @@ class Memory:
                 if name.startswith(SEGMENT)
             },
         )
+
+    def request_of(self, samples: Ints) -> Ints:
+        """The row of the request of each sample."""
+        holding = np.flatnonzero(self.requests.samples)
+        first = self.requests.first[holding]
+        order = np.argsort(first)
+        return holding[order[np.searchsorted(first[order], samples, side="right") - 1]]
 
     def tables(self) -> dict[str, pa.Table]:
         """The state as tables; unchanged segments are the same objects."""

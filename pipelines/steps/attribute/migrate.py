@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.tables import Since
 from pipelines.steps.conform import conformed
+from pipelines.steps.ragged import offsets_of
 from pipelines.steps.step import Tables
 from schemas.events import arrow_schema
 from schemas.hashing import hash_one
@@ -15,12 +17,12 @@ from schemas.spec.growth import Values
 
 
 def migrated(state: Tables, old: Values, spec: Spec) -> Tables:
-    """The state for `spec`; `old` are the values of the spec that made it.
+    """The state for `spec`; `old` are the values of the spec that made it, of version 3 or later.
 
     What was read has nulls in new features. A task that joins has labels for the requests after
     the last cut: of earlier ones some feedback was settled without it.
     """
-    memory = Memory.of(state)
+    memory = Memory.of(_with_places(state))
     exposure = arrow_schema(spec, spec.of_kind("exposure")[0].name)
     feedback = arrow_schema(spec, spec.feedback_streams[0].name) if memory.arrived else None
     return replace(
@@ -28,6 +30,21 @@ def migrated(state: Tables, old: Values, spec: Spec) -> Tables:
         segments={name: conformed(rows, exposure) for name, rows in memory.segments.items()},
         arrived=None if feedback is None else conformed(memory.arrived, feedback),
     ).tables()
+
+
+def _with_places(state: Tables) -> Tables:
+    """Version 3 kept samples without gaps in the order of requests, and did not say where."""
+    requests, samples = state["requests"], state["samples"]
+    if "first" in requests.column_names:
+        return state
+    counts = requests["samples"].to_numpy()
+    first = pa.array(offsets_of(counts)[:-1])
+    time_ms = pa.array(np.repeat(requests["time_ms"].to_numpy(), counts))
+    return {
+        **state,
+        "requests": requests.append_column("first", first),
+        "samples": samples.append_column("time_ms", time_ms),
+    }
 
 
 def _with_domains(memory: Memory, old: Values, spec: Spec) -> Memory:

@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.arrays import Ints
+from pipelines.steps.attribute.compact import with_requests
 from pipelines.steps.attribute.memory import Memory
-from pipelines.steps.attribute.settle import with_requests
 from pipelines.steps.attribute.tables import Pairs
 from pipelines.steps.ragged import inverse, moved, offsets_of, runs
 from pipelines.steps.step import NO_CUT, Tables
@@ -61,7 +61,6 @@ def _kept_pairs(pairs: Pairs, places: Ints) -> Pairs:
 def _in_one_segment(memory: Memory) -> Memory:
     """Only the exposures that a request still points at, all in one table."""
     requests, samples = memory.requests, memory.samples
-    starts = offsets_of(requests.samples)[:-1]
     segment, row, child = requests.segment.copy(), requests.row.copy(), samples.child.copy()
     tables: list[pa.Table] = []
     for name, table in memory.segments.items():
@@ -73,7 +72,7 @@ def _in_one_segment(memory: Memory) -> Memory:
         part = table.take(pa.array(rows)).combine_chunks()
         base = sum(one.num_rows for one in tables)
         first = sum(int(_candidates(one).sum()) for one in tables) + offsets_of(_candidates(part))
-        own = runs(starts[mine], requests.samples[mine])
+        own = runs(requests.first[mine], requests.samples[mine])
         shift = np.repeat(first[place] - before[rows[place]], requests.samples[mine])
         child[own] = samples.child[own] + shift
         segment[mine], row[mine] = _SEGMENT, base + place
@@ -102,7 +101,11 @@ def _joined(left: Memory, right: Memory) -> Memory:
     children = 0 if here is None else int(_candidates(here).sum())
     held = right.requests.segment == _SEGMENT
     held_samples = np.repeat(held, right.requests.samples)
-    requests = replace(right.requests, row=right.requests.row + rows * held)
+    requests = replace(
+        right.requests,
+        row=right.requests.row + rows * held,
+        first=right.requests.first + samples,
+    )
     after = replace(right.samples, child=right.samples.child + children * held_samples)
     moved_feedback = replace(
         right.feedback,

@@ -8,7 +8,8 @@ from pipelines.arrays import Bools, Ints
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import NEVER
-from pipelines.steps.ragged import offsets_of, runs
+from pipelines.steps.key_set import among
+from pipelines.steps.ragged import runs
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ def match_retractions(memory: Memory, rules: Rules) -> tuple[Memory, Withdrawals
     """Pair retractions with their events; each pair acts once, at the later's cut."""
     feedback, retractions = memory.feedback, memory.retractions
     settled = np.flatnonzero(retractions.settle_ms != NEVER)
-    order = np.argsort(feedback.key, kind="stable") if len(settled) else np.empty(0, np.int64)
+    named = np.flatnonzero(among(feedback.key, retractions.key[settled]))
+    order = named[np.argsort(feedback.key[named], kind="stable")]
     begin = np.searchsorted(feedback.key[order], retractions.key[settled], side="left")
     stop = np.searchsorted(feedback.key[order], retractions.key[settled], side="right")
     event = order[runs(begin, stop - begin)]
@@ -87,8 +89,7 @@ def withdraw(memory: Memory, due: Withdrawals, rules: Rules) -> tuple[Memory, in
 
 def sample_times(memory: Memory, samples: Ints) -> Ints:
     """The request time of each sample."""
-    offsets = offsets_of(memory.requests.samples)
-    return memory.requests.time_ms[np.searchsorted(offsets, samples, side="right") - 1]
+    return memory.samples.time_ms[samples]
 
 
 def changeable(memory: Memory, events: Ints, samples: Ints, task: int, rules: Rules) -> Bools:

@@ -10,7 +10,6 @@ from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.seal_labels import cited
 from pipelines.steps.attribute.tables import Credits
-from pipelines.steps.ragged import offsets_of
 from schemas.record import revision_schema
 
 CARRIER = "carried_by_ms"
@@ -20,8 +19,7 @@ CARRIER = "carried_by_ms"
 def seal_revisions(memory: Memory, revision: Revision, credits: Credits, rules: Rules) -> pa.Table:
     """Revisions with their carrier first, in rule 12's order."""
     window = rules.spec.window
-    offsets = offsets_of(memory.requests.samples)
-    request = np.searchsorted(offsets, revision.sample, side="right") - 1
+    request = memory.request_of(revision.sample)
     time_ms = memory.requests.time_ms[request]
     sealed_at = rules.sealed_at(time_ms)
     span = window.length_ms + window.maturity_ms

@@ -11,7 +11,7 @@ from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.seal_labels import as_list, label_columns
 from pipelines.steps.attribute.tables import Credits
-from pipelines.steps.ragged import offsets_of, runs
+from pipelines.steps.ragged import runs
 from schemas.labels import ORIGIN_CODES
 from schemas.record import candidates_type, request_type
 
@@ -32,7 +32,7 @@ def seal_requests(
     now = rows.settled & ~rows.pseudo & (sealed_at > memory.last_cut) & (sealed_at <= cut)
     order = in_final_order(memory, np.flatnonzero(now), rules)
     counts = rows.samples[order]
-    samples = runs(offsets_of(rows.samples)[:-1][order], counts)
+    samples = runs(rows.first[order], counts)
     codes = ORIGIN_CODES["exposed"], ORIGIN_CODES["unexposed"]
     origin = np.where(memory.samples.exposed[samples], *codes).astype(np.int32)
     return sealed(memory, order, Shown(samples, counts, samples, origin), label, credits, rules)
@@ -41,7 +41,6 @@ def seal_requests(
 def in_final_order(memory: Memory, due: Ints, rules: Rules) -> Ints:
     """Requests by (window, user id, time, id); of pseudo ones (source id, item id) decides."""
     rows = memory.requests
-    first = offsets_of(rows.samples)[due]
     frame = pl.DataFrame(
         {
             "row": due,
@@ -52,7 +51,7 @@ def in_final_order(memory: Memory, due: Ints, rules: Rules) -> Ints:
     )
     names = {"id": rows.request_id.take(pa.array(due))}
     if rows.pseudo[due].any():
-        item = memory.samples.item_id.take(pa.array(first))
+        item = memory.samples.item_id.take(pa.array(rows.first[due]))
         names = {"id": rows.source_id.take(pa.array(due)), "item": item}
     frame = frame.with_columns(**{n: pl.Series(v, dtype=pl.String) for n, v in names.items()})
     return frame.sort("window", "user", "time", *names)["row"].to_numpy()

@@ -9,6 +9,7 @@ from pipelines.steps.attribute.labels import Label, begun
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import Credits
+from pipelines.steps.scatter import scattered
 from schemas.record import label_type, labels_type
 
 
@@ -28,15 +29,17 @@ def label_columns(
     for index, task in enumerate(rules.tasks):
         applies = np.isin(domain, rules.domains_of(task))
         applies &= begun(memory, np.full(len(domain), index), time_ms, rules)
-        mine = (label.task == index) & (places[label.sample] >= 0)
-        credit = np.full(len(shown.samples), -1, np.int64)
-        credit[places[label.sample[mine]]] = label.credit[mine]
+        mine = np.flatnonzero((label.task == index) & (places[label.sample] >= 0))
+        at = places[label.sample[mine]]
+        order = np.argsort(at)
+        mine, at = mine[order], at[order]
         value = np.zeros(len(shown.samples))
-        value[places[label.sample[mine]]] = label.value[mine]
+        value[at] = label.value[mine]
         is_open = applies & (rules.closes(np.full(len(domain), index), time_ms) > sealed_at)
+        told = cited(memory, credits, label.credit[mine])
         columns = {
-            "value": pa.array(value, mask=~applies),
-            **cited(memory, credits, credit),
+            "value": pa.array(value, mask=None if applies.all() else ~applies),
+            **{name: scattered(column, at, len(value)) for name, column in told.items()},
             "open": pa.array(is_open),
         }
         kind = label_type()

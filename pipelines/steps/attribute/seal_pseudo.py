@@ -12,7 +12,7 @@ from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.seal import in_final_order, sealed
 from pipelines.steps.attribute.searchify import Made
 from pipelines.steps.attribute.tables import Credits
-from pipelines.steps.ragged import offsets_of, runs
+from pipelines.steps.ragged import runs
 from pipelines.steps.resolve.tables import QUERIES, SHOWN, WANTED
 from schemas.labels import ORIGIN_CODES
 
@@ -32,13 +32,12 @@ def seal_pseudo(
     order = in_final_order(memory, np.arange(first, len(memory.requests)), rules)
     source, clicked = made.source[order - first], made.sample[order - first]
     counts = memory.requests.samples[source]
-    samples = runs(offsets_of(memory.requests.samples)[:-1][source], counts)
+    samples = runs(memory.requests.first[source], counts)
     owner = np.repeat(np.arange(len(source)), counts)
     positive = samples == clicked[owner]
     stays = positive | (memory.samples.exposed[samples] & ~made.clicked[samples])
     samples, owner, positive = samples[stays], owner[stays], positive[stays]
-    own = len(memory.samples) - len(made.source) + order - first
-    labelled = np.where(positive, own[owner], -1)
+    labelled = np.where(positive, memory.requests.first[order][owner], -1)
     origin = np.where(positive, POSITIVE, NEGATIVE).astype(np.int32)
     shown = Shown(samples, np.bincount(owner, minlength=len(source)), labelled, origin)
     return sealed(memory, order, shown, label, credits, rules)
@@ -48,40 +47,42 @@ def questions_of(pseudo: pa.Table, requests: pa.Table, rules: Rules) -> dict[str
     """What the next steps are asked: texts of items and queries; and what they learn from."""
     target = rules.spec.target
     assert target is not None
-    native = requests.filter(pc.equal(requests["domain"], target.domain))
-    native = native.filter(pc.greater(pc.binary_length(native["query"]), 0))
-    keys = ("window_start_ms", "time_ms", "query")
+    of_target = pc.equal(requests["domain"], target.domain)
+    asked = pc.and_(of_target, pc.greater(pc.binary_length(requests["query"]), 0))
+    asks = asked.fill_null(False).combine_chunks()
     queries = (
-        native.select(keys).group_by(["window_start_ms", "query"]).aggregate([("time_ms", "min")])
+        requests.select(("window_start_ms", "time_ms", "query"))
+        .filter(asks)
+        .group_by(["window_start_ms", "query"])
+        .aggregate([("time_ms", "min")])
     )
     return {
         "pseudo": pseudo,
-        "wanted": _items_of(pseudo, WANTED, None),
-        "shown": _items_of(native, SHOWN, ORIGIN_CODES["exposed"]),
+        "wanted": _items_of(pseudo, WANTED),
+        "shown": _items_of(requests, SHOWN, asks),
         "queries": queries.rename_columns({"time_ms_min": "time_ms"})
         .select(QUERIES.names)
         .cast(QUERIES),
     }
 
 
-def _items_of(requests: pa.Table, schema: pa.Schema, origin: int | None) -> pa.Table:
-    """One row for each candidate of the requests, or for those of one origin."""
+def _items_of(
+    requests: pa.Table, schema: pa.Schema, asks: pa.BooleanArray | None = None
+) -> pa.Table:
+    """One row for each candidate of the requests; or for each exposed one of those that ask."""
     candidates = requests["candidates"].combine_chunks()
     items = candidates.field("item")
     owner = np.repeat(np.arange(len(requests)), _lengths(items))
-    columns = {
-        **{
-            name: requests[name].take(pa.array(owner)) for name in ("window_start_ms", "user", "id")
-        },
-        "time_ms": requests["time_ms"].take(pa.array(owner)),
-        "query": requests["query"].take(pa.array(owner)),
-        "item": items.flatten(),
-        "origin": candidates.field("origin").flatten(),
-    }
-    table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
-    if origin is None:
-        return table
-    return table.filter(pc.equal(candidates.field("origin").flatten(), origin))
+    values = {name: candidates.field(name).flatten() for name in ("item", "origin")}
+    if asks is not None:
+        exposed = values["origin"].to_numpy() == ORIGIN_CODES["exposed"]
+        rows = np.flatnonzero(exposed & np.asarray(asks)[owner])
+        owner, values = owner[rows], {name: v.take(pa.array(rows)) for name, v in values.items()}
+    columns = [
+        values[name] if name in values else requests[name].take(pa.array(owner))
+        for name in schema.names
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def _lengths(lists: pa.ListArray) -> Ints:

@@ -12,7 +12,6 @@ from pipelines.steps.attribute.retract import sample_times
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import NEVER, Credits, Feedback, Pairs, Samples
 from pipelines.steps.order import order_by
-from pipelines.steps.ragged import offsets_of
 from schemas.hashing import hash_one, hash_strings
 from schemas.labels import TIER_CODES
 
@@ -132,19 +131,20 @@ def _make(memory: Memory, clicks: Ints, clicked: Bools, rules: Rules) -> Made:
     """Append a request with one sample for each click, and credit it with the click."""
     rows, samples = memory.requests, memory.samples
     sample = memory.feedback.flag[clicks]
-    source = np.searchsorted(offsets_of(rows.samples), sample, side="right") - 1
+    source = memory.request_of(sample)
+    positive = len(samples) + np.arange(len(clicks))
     request_id = pseudo_id(rows.request_id.take(pa.array(source)), samples.item_id, sample)
     origin = rows.take(source)
     requests = replace(
         origin,
         request=hash_strings(request_id),
+        first=positive,
         samples=np.ones(len(source), np.int64),
         repeated=np.zeros(len(source), np.int64),
         pseudo=np.ones(len(source), np.bool_),
         request_id=request_id,
         source_id=origin.request_id,
     )
-    positive = len(samples) + np.arange(len(clicks))
     feedback = memory.feedback
     made = feedback.positive.copy()
     made[clicks] = positive

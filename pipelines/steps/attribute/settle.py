@@ -11,10 +11,11 @@ from pipelines.steps.attribute.arrive import feedback_keys
 from pipelines.steps.attribute.dedupe import survivors
 from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.rules import Rules
-from pipelines.steps.attribute.tables import NEVER, Feedback, Retractions
+from pipelines.steps.attribute.tables import NEVER, Feedback, Requests, Retractions
 from pipelines.steps.datums import avro_digests
+from pipelines.steps.merge_order import merge_order
 from pipelines.steps.order import order_by
-from pipelines.steps.ragged import inverse, mix, moved, offsets_of, runs
+from pipelines.steps.ragged import mix
 from schemas.hashing import hash_strings
 
 
@@ -58,35 +59,20 @@ def _settle_requests(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -
     settled[fresh] = True
     kept = np.ones(len(requests), np.bool_)
     kept[fresh[~alive]] = False
-    return _in_order(replace(memory, requests=replace(requests, settled=settled)), kept)
+    return replace(memory, requests=_in_order(replace(requests, settled=settled), kept))
 
 
-def _in_order(memory: Memory, kept: Bools) -> Memory:
-    """Only the kept requests, in (user, time, request id falling) order, and their samples."""
-    requests = memory.requests
-    columns = [requests.user, requests.time_ms]
-    order = order_by(columns, requests.request_id, descending=True)
-    return with_requests(memory, order[kept[order]])
+def _in_order(requests: Requests, kept: Bools) -> Requests:
+    """The kept requests, native ones first, in (user, time, request id falling) order."""
+    rows = np.flatnonzero(kept & ~requests.pseudo)
+    user, time_ms = requests.user[rows], requests.time_ms[rows]
 
+    def by_id(tied: Ints) -> Ints:
+        ids = requests.request_id.take(pa.array(rows[tied]))
+        return order_by([user[tied], time_ms[tied]], ids, descending=True)
 
-def with_requests(memory: Memory, rows: Ints) -> Memory:
-    """Only these requests, in this order; what refers to samples follows them."""
-    requests = memory.requests
-    starts = offsets_of(requests.samples)[:-1]
-    samples = runs(starts[rows], requests.samples[rows])
-    places = inverse(samples, len(memory.samples))
-    feedback, credits = memory.feedback, memory.credits
-    return replace(
-        memory,
-        requests=requests.take(rows),
-        samples=memory.samples.take(samples),
-        feedback=replace(
-            feedback,
-            flag=moved(feedback.flag, places),
-            positive=moved(feedback.positive, places),
-        ),
-        credits=replace(credits, sample=moved(credits.sample, places)),
-    )
+    native = rows[merge_order(user, time_ms, by_id)]
+    return requests.take(np.append(native, np.flatnonzero(kept & requests.pseudo)))
 
 
 def _exposure_digests(memory: Memory, rows: Ints, rules: Rules) -> list[bytes]:

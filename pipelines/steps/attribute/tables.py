@@ -56,16 +56,19 @@ class ColumnSet:
 
 @dataclass(frozen=True)
 class Requests(ColumnSet):
-    """Requests in memory, settled or only arrived; `samples` counts their kept candidates.
+    """Requests in memory, settled or only arrived, each with a run of samples.
 
-    `pseudo` ones were made of a foreign click (rule 10): they show the item of the click alone,
-    and `source_id` names the request it came from.
+    `first` is the row of the first sample, `samples` how many there are. `pseudo` requests were
+    made of a foreign click (rule 10): they show the item of the click alone, and `source_id`
+    names the request it came from. At a cut native ones stand first, in (user, time, request id
+    falling) order.
     """
 
     user: Ints
     request: Ints
     time_ms: Ints
     scenario: Ints
+    first: Ints
     samples: Ints
     repeated: Ints
     segment: Ints
@@ -79,11 +82,13 @@ class Requests(ColumnSet):
 
 @dataclass(frozen=True)
 class Samples(ColumnSet):
-    """Kept candidates, those of one request together; `child` is the row in its segment.
+    """Kept candidates, those of one request together; they stay where they are.
 
-    `probability` is that of being kept: below 1 only for unexposed ones (rule 9).
+    `time_ms` is the time of the request, `child` the row in its segment; `probability` is that
+    of being kept: below 1 only for unexposed ones (rule 9).
     """
 
+    time_ms: Ints
     item: Ints
     child: Ints
     exposed: Bools
