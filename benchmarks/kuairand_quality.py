@@ -27,6 +27,7 @@ from models import create
 from models.batch import UserBatch
 from models.layout import Layout
 from models.optimisers import Optimisers
+from models.tables import tables_in
 from schemas.spec import Spec, load
 from schemas.windows import WindowStore
 from schemas.windows.names import FINAL_MARK
@@ -190,7 +191,7 @@ class Model:
         overrides = dict(model_settings(spec, name).overrides)
         self.model = create(name, Layout.of(spec), "demo", overrides, seed=config.seed)
         self.optimisers = Optimisers(self.model, config.optimiser)
-        self.step = Step(self.model, self.optimisers, config.task_weights)
+        self.step = Step(self.model, self.optimisers, config.task_weights, config.precision)
 
     def score(self, batch: UserBatch) -> Floats:
         self.model.eval()
@@ -198,6 +199,8 @@ class Model:
             return self.model(batch).double().numpy()
 
     def train(self, batches: list[UserBatch]) -> None:
+        for table in tables_in(self.model).values():
+            table.tick()
         for batch in batches:
             self.step(batch)
 

@@ -1,5 +1,6 @@
 """Checkpoints written in a thread: training waits for a copy of what changed, not for the disk."""
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
@@ -9,6 +10,8 @@ from safetensors import SafetensorError
 from learner.checkpoint import Checkpoints, Snapshot
 from models.tables.base import Changes
 from schemas.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -51,6 +54,9 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
+        failed = self._last.exception() if self._last is not None else None
+        if failed is not None:  # Nobody waited for it, as something else went wrong too.
+            log.error("the last checkpoint was not written: %s", failed)
 
     def _write(self, snapshot: Snapshot, whole: Sequence[Changes]) -> None:
         self._checkpoints.save(snapshot)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -71,7 +72,7 @@ class GrowingTable(EmbeddingTable):
         return torch.from_numpy(rows)
 
     def tick(self) -> None:
-        """Time goes on by one."""
+        """A window has begun."""
         self.slots.tick()
         self._seen.tick()
 
@@ -90,7 +91,7 @@ class GrowingTable(EmbeddingTable):
             self._begin(claimed.born)
         return claimed.slots
 
-    def _admitted(self, ids: Ints) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def _admitted(self, ids: Ints) -> npt.NDArray[np.bool_]:
         """Which ids were seen often enough; those with a row are, and are not counted."""
         admitted = self.slots.known(ids) != NONE
         claimed = self._seen.claim(ids[~admitted])

@@ -111,7 +111,7 @@ class Slots:
         }
 
     def changes(self) -> dict[str, Ints]:
-        """Copies of what changed since the last call; O(slots changed).
+        """Copies of what changed since the last call; one byte is read of each other slot.
 
         `slots`: those that were used, got an id or lost it. `free`: the free ones from the
         `free_from`-th on.

@@ -16,7 +16,13 @@ from learner.checkpoint import COMMIT, Checkpoints
 from learner.daemon import run
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
-from tests.learner.runs import assert_same_state, shop
+from tests.learner.runs import SMALL, assert_same_state, shop
+
+CROWDED = SMALL + "".join(
+    f"[models.{name}]\ntables = {{ rows = 50, admit_after = 2, expire_after = 1 }}\n"
+    for name in ("dlrm_mlp", "mtfm")
+)
+"""Tables in which ids come, wait, go and take each other's rows."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
@@ -68,7 +74,7 @@ def to_the_end(settings: LearnerSettings) -> int:
 
 def kill_and_resume(folder: Path, kills: int, windows: int) -> None:
     CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
-    settings = shop(folder, windows=windows, users=60)
+    settings = shop(folder, windows=windows, users=60, learner=CROWDED)
     settings = replace(settings, checkpoint_every_batches=2, whole_checkpoint_every=3)
     calm = replace(settings, state=folder / "calm")
     whole = to_the_end(calm)
@@ -118,7 +124,7 @@ def test_kills_while_a_checkpoint_is_written_leave_the_same_state_as_none(
     tmp_path: Path, model: str
 ) -> None:
     CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
-    settings = shop(tmp_path, windows=3, users=60)
+    settings = shop(tmp_path, windows=3, users=60, learner=CROWDED)
     settings = replace(settings, model=model, checkpoint_every_batches=2, whole_checkpoint_every=1)
     calm = replace(settings, state=tmp_path / "calm")
     to_the_end(calm)

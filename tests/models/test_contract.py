@@ -15,6 +15,7 @@ from models.base import RankingModel
 from models.batch import Actions, Column, IdLists, UserBatch, row_of
 from models.loss import weighted_bce
 from models.optimisers import OptimiserConfig, Optimisers
+from models.tables import tables_in
 from tests.models.builder import (
     LAYOUT,
     ODD_SHAPES,
@@ -220,6 +221,16 @@ def test_scoring_changes_nothing_in_the_tables(name: str) -> None:
     assert torch.equal(logits_of(model, BatchBuilder(2).batch()), logits)
     for key, value in model.state_dict().items():
         assert torch.equal(value, before[key]), key
+
+
+def test_padding_and_what_is_missing_are_apart(name: str) -> None:
+    """An item is never missing, so nothing reads or moves that row, however much is padded."""
+    model, batch = tiny(name), BatchBuilder(0).batch()
+    weighted_bce(model(batch), batch).backward()
+    items = [one for key, one in tables_in(model).items() if key.endswith("table_item")]
+    assert items
+    for table in items:
+        assert table.weight.grad.coalesce().indices().min() > 0
 
 
 def test_same_seed_same_weights_and_the_callers_randomness_is_left_alone(name: str) -> None:
