@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from models.layers.cross_attention import cross_attention
+from models.layers.cross_attention import attention_weights, cross_attention
 from models.layers.grouped import GroupedLinear, GroupedMlp
 from models.layers.per_token import PerTokenFfn, PerTokenLinear
 from models.layers.token_mixing import token_mixing
@@ -52,7 +52,7 @@ class Shares:
 
 
 class MdlBlock(nn.Module):
-    """T_f, T_s, T_t → T_f', T_s', T_t' and the attention's shares.
+    """T_f, T_s, T_t → T_f', T_s', T_t'.
 
         T_f' = PerTokenFFN(LN(TokenMixing(T_f) + T_f))                  (5), (6)
         T̂_s = DomainAwareAttn(T_s, T_f') + T_s                          (8), (11)
@@ -76,22 +76,28 @@ class MdlBlock(nn.Module):
         )
         self.task_ffn = PerTokenFfn(shape.tasks, d, hidden, d)
 
-    def forward(self, tokens: Tokens, selection: Selection) -> tuple[Tokens, Shares]:
+    def forward(self, tokens: Tokens, selection: Selection) -> Tokens:
         feature = self.feature_ffn(self.norm(token_mixing(tokens.feature) + tokens.feature))
-        attended, scenario_shares = self.scenario_attention(tokens.scenario, feature, selection)
-        scenario = attended + tokens.scenario
-        attended, task_shares = self.task_attention(tokens.task, feature)
-        fused = attended + tokens.task + selection.mean(scenario)[:, None]
+        scenario = self.scenario_attention(tokens.scenario, feature, selection) + tokens.scenario
+        task = self.task_attention(tokens.task, feature) + tokens.task
+        fused = task + selection.mean(scenario)[:, None]
         task = self.task_ffn(fused) + fused
         if self.scenario_ffn is not None:
             scenario = self.scenario_ffn.of_sorted(scenario, selection.row_counts) + scenario
-        return Tokens(feature, scenario, task), Shares(task_shares, scenario_shares)
+        return Tokens(feature, scenario, task)
+
+    def shares(self, before: Tokens, after: Tokens, selection: Selection) -> Shares:
+        """What the tokens before the block took of the features after it."""
+        return Shares(
+            task=self.task_attention.shares(before.task, after.feature),
+            scenario=self.scenario_attention.shares(before.scenario, after.feature, selection),
+        )
 
 
 class TaskAttention(nn.Module):
     """Domain-aware attention of task tokens, (7): a query matrix a task, keys and values a feature.
 
-    Forward: T_t [N, K, d], T_f [N, F, d] → [N, K, d] and its weights [N, H, K, F].
+    Forward: T_t [N, K, d], T_f [N, F, d] → [N, K, d].
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -100,15 +106,20 @@ class TaskAttention(nn.Module):
         self.query = PerTokenLinear(shape.tasks, shape.width, shape.width)
         self.key_value = PerTokenLinear(shape.features, shape.width, 2 * shape.width)
 
-    def forward(self, task_NKd: Tensor, feature_NFd: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, task_NKd: Tensor, feature_NFd: Tensor) -> Tensor:
         k_NFd, v_NFd = self.key_value(feature_NFd).chunk(2, dim=2)
         return cross_attention(self.query(task_NKd), k_NFd, v_NFd, self.heads)
+
+    def shares(self, task_NKd: Tensor, feature_NFd: Tensor) -> Tensor:
+        """The attention's weights, [N, H, K, F]."""
+        k_NFd = self.key_value(feature_NFd).chunk(2, dim=2)[0]
+        return attention_weights(self.query(task_NKd), k_NFd, self.heads)
 
 
 class ScenarioAttention(nn.Module):
     """Domain-aware attention of the selected scenario tokens, (8), with weights of its own.
 
-    Forward: T_s [M, d], T_f [N, F, d] → [M, d] and its weights [N, H, R, F].
+    Forward: T_s [M, d], T_f [N, F, d] → [M, d].
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -117,10 +128,15 @@ class ScenarioAttention(nn.Module):
         self.query = GroupedLinear(shape.scenarios + 1, shape.width, shape.width, alike=True)
         self.key_value = PerTokenLinear(shape.features, shape.width, 2 * shape.width)
 
-    def forward(
-        self, scenario_Md: Tensor, feature_NFd: Tensor, selection: Selection
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, scenario_Md: Tensor, feature_NFd: Tensor, selection: Selection) -> Tensor:
         k_NFd, v_NFd = self.key_value(feature_NFd).chunk(2, dim=2)
-        q_NRd = selection.spread(self.query(scenario_Md, selection.row_counts))
-        attended_NRd, shares = cross_attention(q_NRd, k_NFd, v_NFd, self.heads)
-        return selection.gather(attended_NRd), shares
+        q_NRd = self._queries(scenario_Md, selection)
+        return selection.gather(cross_attention(q_NRd, k_NFd, v_NFd, self.heads))
+
+    def shares(self, scenario_Md: Tensor, feature_NFd: Tensor, selection: Selection) -> Tensor:
+        """The attention's weights, [N, H, R, F]."""
+        k_NFd = self.key_value(feature_NFd).chunk(2, dim=2)[0]
+        return attention_weights(self._queries(scenario_Md, selection), k_NFd, self.heads)
+
+    def _queries(self, scenario_Md: Tensor, selection: Selection) -> Tensor:
+        return selection.spread(self.query(scenario_Md, selection.row_counts))

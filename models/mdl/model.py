@@ -36,9 +36,9 @@ from models.mdl.block import MdlBlock, Shape, Shares, Tokens
 from models.mdl.config import PRESETS, MdlConfig
 from models.mdl.feature_tokens import FeatureTokenizer
 from models.mdl.groups import groups_of
-from models.mdl.plan import plan_of
+from models.mdl.plan import Plan, plan_of
 from models.mdl.prompt_tokens import PromptTokenizer
-from models.mdl.selection import Selection, own_scenario, selection_of
+from models.mdl.selection import Selection, own_scenario
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,10 @@ class Mdl(RankingModel):
         `membership_QS` bool says which scenarios a request, thus its samples, belongs to, where
         scenarios overlap; by default its own alone.
         """
-        tokens, _ = self._interact(batch, self._membership(batch, membership_QS))
+        plan = plan_of(batch, self._membership(batch, membership_QS))
+        tokens = self._tokens(batch, plan)
+        for block in self.blocks:
+            tokens = block(tokens, plan.selection)
         return self.logits(tokens.task)
 
     def logits(self, task_NKd: Tensor) -> Tensor:
@@ -101,23 +104,22 @@ class Mdl(RankingModel):
         self, batch: UserBatch, membership_QS: Tensor | None = None
     ) -> tuple[Attention, ...]:
         """Where task and scenario tokens look, of each block; columns are `feature_tokens`."""
-        membership = self._membership(batch, membership_QS)
+        plan = plan_of(batch, self._membership(batch, membership_QS))
+        found = []
         with torch.no_grad():
-            _, shares = self._interact(batch, membership)
-        selection = selection_of(batch, membership)
-        return tuple(_mean_attention(one, selection) for one in shares)
+            tokens = self._tokens(batch, plan)
+            for block in self.blocks:
+                assert isinstance(block, MdlBlock)
+                before, tokens = tokens, block(tokens, plan.selection)
+                shares = block.shares(before, tokens, plan.selection)
+                found.append(_mean_attention(shares, plan.selection))
+        return tuple(found)
 
     def _membership(self, batch: UserBatch, membership_QS: Tensor | None) -> Tensor:
         return own_scenario(batch, self.n_scenarios) if membership_QS is None else membership_QS
 
-    def _interact(self, batch: UserBatch, membership_QS: Tensor) -> tuple[Tokens, list[Shares]]:
-        plan = plan_of(batch, membership_QS)
-        tokens = Tokens(self.features(batch, plan), *self.prompts(batch, plan))
-        shares = []
-        for block in self.blocks:
-            tokens, one = block(tokens, plan.selection)
-            shares.append(one)
-        return tokens, shares
+    def _tokens(self, batch: UserBatch, plan: Plan) -> Tokens:
+        return Tokens(self.features(batch, plan), *self.prompts(batch, plan))
 
 
 def width_of(config: MdlConfig, feature_tokens: int) -> int:

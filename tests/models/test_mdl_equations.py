@@ -140,7 +140,7 @@ def test_eq6_mixes_adds_normalises_and_feeds_forward() -> None:
     set_to(block.feature_ffn.second.bias, [0.0, 0.0, 3.0, 3.0])
     chosen = selection([[0]], [1])
     feature = torch.tensor([[[1.0, 2.0], [5.0, 4.0]]])
-    after, _ = block(Tokens(feature, torch.zeros(2, 2), torch.zeros(1, 1, 2)), chosen)
+    after = block(Tokens(feature, torch.zeros(2, 2), torch.zeros(1, 1, 2)), chosen)
     silu_4 = 4 / (1 + math.exp(-4))
     torch.testing.assert_close(after.feature[0], torch.tensor([[0.0, silu_4], [3.0, 3.0]]))
 
@@ -161,7 +161,8 @@ def test_eq7_weighs_values_of_features_by_the_tasks_query() -> None:
     )
     set_to(attention.key_value.bias, [[1.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
     features = torch.tensor([[[4.0, 8.0], [40.0, 0.0]]])
-    attended, shares = attention(torch.zeros(1, 1, 2), features)
+    attended = attention(torch.zeros(1, 1, 2), features)
+    shares = attention.shares(torch.zeros(1, 1, 2), features)
     torch.testing.assert_close(shares.flatten(), torch.tensor([0.75, 0.25]))
     torch.testing.assert_close(attended.flatten(), torch.tensor([16.0, 12.0]))
 
@@ -174,7 +175,7 @@ def test_eq8_gives_each_scenario_token_its_own_query() -> None:
     set_to(attention.query.bias, [[root, 0.0], [0.0, 0.0], [-root, 0.0]])
     set_to(attention.key_value.bias, [[1.0, 0.0, 8.0, 4.0], [0.0, 0.0, 0.0, 0.0]])
     chosen = selection([[0], [1]], [1, 1])
-    attended, _ = attention(torch.zeros(4, 2), torch.zeros(2, 2, 2), chosen)
+    attended = attention(torch.zeros(4, 2), torch.zeros(2, 2, 2), chosen)
     assert chosen.row_sample.tolist() == [0, 1, 0, 1]
     expected = torch.tensor([[6.0, 3.0], [4.0, 2.0], [2.0, 1.0], [2.0, 1.0]])
     torch.testing.assert_close(attended, expected)
@@ -205,7 +206,7 @@ def test_eq10_to_15_by_hand() -> None:
         scenario=torch.tensor([[10.0, 20.0], [30.0, 40.0]]),  # scenario 1, global
         task=torch.tensor([[[1.0, 2.0], [3.0, 4.0]]]),
     )
-    after, _ = block(tokens, chosen)
+    after = block(tokens, chosen)
     # (9), (10): + [20, 30]; (15): + SiLU(1) and 5 SiLU(1) at the first place.
     expected = torch.tensor([[21 + SILU_1, 32.0], [23 + 5 * SILU_1, 34.0]])
     torch.testing.assert_close(after.task[0], expected)
@@ -228,7 +229,7 @@ def test_eq11_and_13_add_what_the_updated_features_give() -> None:
         scenario=torch.tensor([[100.0, 0.0], [300.0, 0.0]]),
         task=torch.tensor([[[1000.0, 2000.0]]]),
     )
-    after, _ = block(tokens, selection([[0]], [1]))
+    after = block(tokens, selection([[0]], [1]))
     assert after.scenario.tolist() == [[102.0, 4.0], [302.0, 4.0]]
     # The task's own, the values' mean tenfold, the mean of 102 and 302, and of 4 and 4.
     torch.testing.assert_close(after.task[0, 0], torch.tensor([1222.0, 2044.0]))

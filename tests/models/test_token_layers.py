@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from models.layers.actions import ActionEmbedder, TargetAttention
-from models.layers.cross_attention import cross_attention
+from models.layers.cross_attention import attention_weights, cross_attention
 from models.layers.grouped import GroupedLinear, GroupedMlp, Grouping
 from models.layers.padding import blocks_of, padding_of
 from models.layers.split_linear import SplitLinear
@@ -34,7 +34,7 @@ def test_cross_attention_splits_heads_and_scales_by_a_heads_width() -> None:
     k = torch.zeros(1, 2, 8)
     k[0, 0, 0] = 1.0
     v = torch.stack((torch.full((8,), 4.0), torch.full((8,), 8.0)))[None]
-    mixed, weights = cross_attention(q, k, v, heads=2)
+    mixed, weights = cross_attention(q, k, v, heads=2), attention_weights(q, k, heads=2)
     torch.testing.assert_close(weights[0, :, 0], torch.tensor([[0.75, 0.25], [0.5, 0.5]]))
     torch.testing.assert_close(mixed[0, 0], torch.tensor([5.0] * 4 + [6.0] * 4))
 
