@@ -12,11 +12,8 @@ from collections.abc import Callable
 import torch
 
 import models
-from benchmarks.mtfm_user_level import impressions_of
-from models.batch import UserBatch
-from models.loss import weighted_bce
-from models.optimisers import OptimiserConfig, Optimisers
-from tests.models.builder import LAYOUT, BatchBuilder, UserShape
+from benchmarks.mtfm_user_level import check_equal_logits, impressions_of, training_step
+from tests.models.builder import BatchBuilder, UserShape
 
 SHAPE = UserShape(history=100, recent=10, requests=(24,))
 REQUESTS = 16
@@ -36,26 +33,6 @@ def main() -> None:
         print(f"{name}: {REQUESTS} requests of 24, ratios {[round(one, 2) for one in ratios]}")
         verdict = "ok" if ratio >= GOAL else "short"
         print(f"FIGURE request_level_vs_point_wise_{name} {ratio:.1f} {GOAL:.0f} {verdict}")
-
-
-def check_equal_logits(name: str, one: UserBatch, other: UserBatch) -> None:
-    """Raises AssertionError if the model tells the two forms apart."""
-    model = models.create(name, LAYOUT, "demo").eval()
-    with torch.no_grad():
-        torch.testing.assert_close(model(one), model(other), rtol=1e-4, atol=1e-4)
-
-
-def training_step(name: str, batch: UserBatch) -> Callable[[], None]:
-    """Forward, loss, backward and both optimisers, on a model of its own."""
-    model = models.create(name, LAYOUT, "demo")
-    optimisers = Optimisers(model, OptimiserConfig())
-
-    def step() -> None:
-        optimisers.zero_grad()
-        weighted_bce(model(batch), batch).backward()
-        optimisers.step()
-
-    return step
 
 
 def seconds(step: Callable[[], None]) -> float:

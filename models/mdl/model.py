@@ -62,7 +62,6 @@ class Mdl(RankingModel):
 
     def __init__(self, layout: Layout, config: MdlConfig) -> None:
         super().__init__()
-        self.config = config
         groups = groups_of(layout, config.groups)
         self.feature_tokens = tuple(group.name for group in groups)
         self.width = width_of(config, len(groups))

@@ -15,7 +15,7 @@ from models.base import ModelError
 from models.batch import UserBatch
 from models.layout import Layout
 from models.loss import weighted_bce
-from models.mdl import Mdl
+from models.mdl import Mdl, MdlConfig
 from models.mdl.groups import groups_of
 from models.mdl.selection import own_scenario
 from tests.models.builder import LAYOUT, ODD_SHAPES, BatchBuilder, UserShape, users_of
@@ -40,14 +40,15 @@ TWO_GROUPS = (("@user", "@item", "city", "@history"), ("age", "items", "author",
 def test_packed_batches_equal_the_reference_token_by_token(
     seed: int, layout: Layout, changes: dict[str, Any]
 ) -> None:
-    model = shaken(seed, layout, changes)
+    config = replace(TINY, **changes)
+    model = shaken(seed, layout, config)
     batch = BatchBuilder(seed, layout).batch(ODD_SHAPES)
     membership = some_membership(batch, seed)
     logits = model(batch, membership)
     weighted_bce(logits, batch).backward()
 
     weights = {k: p.detach().clone().requires_grad_() for k, p in model.named_parameters()}
-    expected = by_reference(model, layout, weights, batch, membership.tolist())
+    expected = by_reference(layout, config, weights, batch, membership.tolist())
     weighted_bce(expected, batch).backward()
 
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-9)
@@ -58,10 +59,10 @@ def test_packed_batches_equal_the_reference_token_by_token(
         torch.testing.assert_close(dense, weights[name].grad, rtol=0, atol=1e-9, msg=name)
 
 
-def shaken(seed: int, layout: Layout, changes: dict[str, Any]) -> Mdl:
+def shaken(seed: int, layout: Layout, config: MdlConfig) -> Mdl:
     """A float64 model whose weights have left their initial values, so that a mix-up shows."""
     torch.manual_seed(seed)
-    model = Mdl(layout, replace(TINY, **changes)).double()
+    model = Mdl(layout, config).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.2)
@@ -75,13 +76,12 @@ def some_membership(batch: UserBatch, seed: int) -> Tensor:
 
 
 def by_reference(
-    model: Mdl,
     layout: Layout,
+    config: MdlConfig,
     weights: dict[str, Tensor],
     batch: UserBatch,
     membership: Sequence[Sequence[bool]],
 ) -> Tensor:
-    config = model.config
     groups = [group.members for group in groups_of(layout, config.groups)]
     samples = MdlInputs(layout, config, groups, weights).samples(batch, membership)
     shape = (len(groups), len(layout.scenarios), len(layout.tasks), config.blocks)
@@ -90,7 +90,7 @@ def by_reference(
 
 
 def test_by_default_a_request_is_in_its_own_scenario_alone() -> None:
-    model, batch = shaken(4, LAYOUT, {}), BatchBuilder(4).batch([UserShape(3, 2, (2, 1))])
+    model, batch = shaken(4, LAYOUT, TINY), BatchBuilder(4).batch([UserShape(3, 2, (2, 1))])
     own = torch.nn.functional.one_hot(batch.scenario, len(LAYOUT.scenarios)) > 0
     assert torch.equal(model(batch), model(batch, own))
 
