@@ -218,3 +218,19 @@ def test_wrong_groups_are_readable_errors(overrides: dict[str, object], message:
     with pytest.raises(ModelError) as error:
         models.create("mdl", LAYOUT, "tiny", overrides)
     assert message in str(error.value)
+
+
+def test_groups_may_be_lists_as_a_spec_has_them() -> None:
+    groups = [[*TWO_GROUPS[0]], [*TWO_GROUPS[1]], ["@recent", "@scenario"]]
+    model = models.create("mdl", LAYOUT, "tiny", {"groups": groups, "important": ["author"]})
+    assert model.feature_tokens[2] == "@recent + @scenario"
+    batch = BatchBuilder(6).batch()
+    assert model(batch).shape == (batch.n_samples, 2)
+
+
+def test_scenario_tokens_start_alike_and_task_tokens_do_not() -> None:
+    weights = dict(models.create("mdl", LAYOUT, "tiny").named_parameters())
+    own = [p for k, p in weights.items() if any(part in k for part in PER_SCENARIO)]
+    assert all(torch.equal(p, p[:1].expand_as(p)) for p in own)
+    tasks = weights["blocks.0.task_ffn.first.weight"]
+    assert not torch.equal(tasks[0], tasks[1])
