@@ -25,8 +25,8 @@ GOAL = 20.0
 def main() -> None:
     by_user = BatchBuilder(0).batch([SHAPE] * USERS)
     by_impression = impressions_of(by_user)
-    check_equal_logits(by_user, by_impression)
-    short, long = training_step(by_user), training_step(by_impression)
+    check_equal_logits("mtfm", by_user, by_impression)
+    short, long = training_step("mtfm", by_user), training_step("mtfm", by_impression)
     ratios = [seconds(long) / seconds(short) for _ in range(REPEATS + 1)][1:]
     ratio = statistics.median(ratios)
     print(f"{by_user.n_samples} impressions of {USERS} users, preset demo, ratios {ratios}")
@@ -62,17 +62,17 @@ def impressions_of(batch: UserBatch) -> UserBatch:
     )
 
 
-def check_equal_logits(one: UserBatch, other: UserBatch) -> None:
+def check_equal_logits(name: str, one: UserBatch, other: UserBatch) -> None:
     """Raises AssertionError if the model tells the two forms apart."""
-    model = models.create("mtfm", LAYOUT, "demo")
+    model = models.create(name, LAYOUT, "demo")
     with torch.no_grad():
         torch.testing.assert_close(model(one), model(other), rtol=1e-4, atol=1e-4)
     print("logits of both forms are equal")
 
 
-def training_step(batch: UserBatch) -> Callable[[], None]:
+def training_step(name: str, batch: UserBatch) -> Callable[[], None]:
     """Forward, loss, backward and both optimisers, on a model of its own."""
-    model = models.create("mtfm", LAYOUT, "demo")
+    model = models.create(name, LAYOUT, "demo")
     optimisers = Optimisers(model, OptimiserConfig())
 
     def step() -> None:

@@ -44,18 +44,21 @@ class GroupedLinear(nn.Module):
     """y = W_g x + b_g for a row x of group g: sorted [n, inner] → sorted [n, outer].
 
     If `alike`, all groups start from the same weights: one with few rows then starts from what
-    it has in common with the others, not from noise of its own.
+    it has in common with the others, not from noise of its own. Without `bias`, b_g = 0.
     """
 
-    def __init__(self, n_groups: int, inner: int, outer: int, *, alike: bool = False) -> None:
+    def __init__(
+        self, n_groups: int, inner: int, outer: int, *, alike: bool = False, bias: bool = True
+    ) -> None:
         super().__init__()
         drawn = 1 if alike else n_groups
         repeat = n_groups // drawn
         self.weight = nn.Parameter(uniform(inner, drawn, outer, inner).repeat(repeat, 1, 1))
-        self.bias = nn.Parameter(uniform(inner, drawn, outer).repeat(repeat, 1))
+        self.bias = nn.Parameter(uniform(inner, drawn, outer).repeat(repeat, 1)) if bias else None
 
     def forward(self, x: Tensor, counts: list[int]) -> Tensor:
-        parts = zip(torch.split(x, counts), self.weight.unbind(), self.bias.unbind(), strict=True)
+        biases = [None] * len(counts) if self.bias is None else self.bias.unbind()
+        parts = zip(torch.split(x, counts), self.weight.unbind(), biases, strict=True)
         # Empty groups are skipped, unless there is nothing else.
         used = [part for part in parts if len(part[0]) or not len(x)]
         return torch.cat([functional.linear(rows, w, b) for rows, w, b in used])
@@ -75,8 +78,12 @@ class GroupedMlp(nn.Module):
         self.second = GroupedLinear(n_groups, hidden, outer, alike=alike)
 
     def forward(self, x: Tensor, grouping: Grouping) -> Tensor:
-        hidden = functional.silu(self.first(grouping.sort(x), grouping.counts))
-        return grouping.restore(self.second(hidden, grouping.counts))
+        return grouping.restore(self.of_sorted(grouping.sort(x), grouping.counts))
+
+    def of_sorted(self, x: Tensor, counts: list[int]) -> Tensor:
+        """The same for rows that are in group order already."""
+        y: Tensor = self.second(functional.silu(self.first(x, counts)), counts)
+        return y
 
 
 def uniform(fan_in: int, *shape: int) -> Tensor:

@@ -251,3 +251,64 @@ def test_64_users_are_learnt_by_heart(name: str) -> None:
     optimisers = Optimisers(model, OptimiserConfig(dense_rate=5e-3, sparse_rate=0.1))
     train(model, optimisers, [batch] * 60)
     assert roc_auc_score(batch.labels, logits_of(model, batch)) > 0.99
+
+
+def test_ten_thousand_candidates_may_come_in_one_request(name: str) -> None:
+    model = tiny(name)
+    batch = BatchBuilder(9).batch([UserShape(5, 3, (10_000,)), UserShape(0, 1, (2,))])
+    logits = logits_of(model, batch)
+    assert logits.shape == (10_002, len(LAYOUT.tasks))
+    few = users_of(batch, [1])
+    torch.testing.assert_close(logits[10_000:], logits_of(model, few))
+
+
+def test_a_task_that_is_missing_everywhere_teaches_nothing(name: str) -> None:
+    model, batch = tiny(name), BatchBuilder(10).batch()
+    present = batch.label_present.clone()
+    present[:, 1] = False
+    batch = replace(batch, label_present=present)
+    gradients = []
+    for labels in (batch.labels, batch.labels * torch.tensor([1.0, 0.0])):
+        model.zero_grad()
+        loss = weighted_bce(model(batch), replace(batch, labels=labels))
+        loss.backward()
+        assert loss > 0
+        gradients.append([dense_gradient(p) for p in model.parameters()])
+    for one, other in zip(*gradients, strict=True):
+        assert one.isfinite().all()
+        assert torch.equal(one, other)
+
+
+def dense_gradient(parameter: Tensor) -> Tensor:
+    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    return gradient.to_dense() if gradient.is_sparse else gradient
+
+
+def test_a_scenario_never_seen_is_scored(name: str) -> None:
+    model, batch = tiny(name), BatchBuilder(11).batch(ODD_SHAPES * 2)
+    known = replace(batch, scenario=batch.scenario % 2)
+    train(model, Optimisers(model, OptimiserConfig()), [known] * 3)
+    logits = logits_of(model, replace(batch, scenario=torch.full_like(batch.scenario, 2)))
+    assert logits.isfinite().all()
+    assert (logits.std(dim=0) > 0).all()
+
+
+def test_ids_never_seen_are_scored(name: str) -> None:
+    model, batch = tiny(name), BatchBuilder(12).batch()
+    train(model, Optimisers(model, OptimiserConfig()), [batch] * 3)
+    strange = replace(
+        batch,
+        user=batch.user + 1,
+        item=batch.item + 1,
+        history=changed_actions(batch.history, none(batch.history.item.numel())),
+        recent=changed_actions(batch.recent, none(batch.recent.item.numel())),
+        request_features=changed(batch.request_features, none(batch.n_requests)),
+        sample_features=changed(batch.sample_features, none(batch.n_samples)),
+    )
+    assert logits_of(model, strange).isfinite().all()
+
+
+def test_nobody_needs_a_history(name: str) -> None:
+    model, batch = tiny(name), BatchBuilder(13).batch([UserShape(0, 0, (3, 1))] * 3)
+    train(model, Optimisers(model, OptimiserConfig()), [batch] * 2)
+    assert logits_of(model, batch).isfinite().all()

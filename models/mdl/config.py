@@ -1,0 +1,67 @@
+"""Sizes of an MDL."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True)
+class MdlConfig:
+    """Sizes under the paper's symbols, and which features make which tokens."""
+
+    d_model: int
+    """d_f = d_s = d_t: width of a token at least; see `Mdl.width`."""
+    blocks: int
+    """L."""
+    heads: int
+    """Heads of the domain-aware attention."""
+    ffn_ratio: int
+    """Hidden width of the per-token FFNs of a block, in widths of a token."""
+    tokenizer_width: int
+    """Hidden width of the FFNs that make scenario and task tokens."""
+    embedding: int
+    """Width of an embedded feature."""
+    embedding_std: float
+    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
+    table_rows: int
+    """Rows of each embedding table."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """The members of each feature token; none: by owner and kind (models.mdl.groups)."""
+    important: tuple[str, ...] = ()
+    """Features that scenario and task tokens read beside the ids of user and item."""
+
+
+PRESETS: Mapping[str, MdlConfig] = MappingProxyType(
+    {
+        "tiny": MdlConfig(
+            d_model=16,
+            blocks=2,
+            heads=2,
+            ffn_ratio=2,
+            tokenizer_width=16,
+            embedding=8,
+            embedding_std=0.025,
+            table_rows=1 << 10,
+        ),
+        "demo": MdlConfig(
+            d_model=48,
+            blocks=2,
+            heads=2,
+            ffn_ratio=2,
+            tokenizer_width=32,
+            embedding=16,
+            embedding_std=0.025,
+            table_rows=1 << 16,
+        ),
+        "paper": MdlConfig(
+            d_model=768,
+            blocks=2,
+            heads=12,
+            ffn_ratio=4,
+            tokenizer_width=768,
+            embedding=64,
+            embedding_std=0.025,
+            table_rows=1 << 22,
+        ),
+    }
+)

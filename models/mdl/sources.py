@@ -1,0 +1,48 @@
+"""The fields and tables of an MDL: the layout's, and the ids of users among them."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from models.base import ModelError
+from models.batch import Column, Ids, UserBatch
+from models.layout import FeatureField, Layout
+from models.mdl.config import MdlConfig
+from models.mdl.groups import USER
+from models.tables import HashedTable, Tables
+from schemas.spec.table import near_match
+
+USER_FIELD = FeatureField(USER, "id", "user", "user")
+
+
+def tables_of(layout: Layout, config: MdlConfig) -> Tables:
+    """Tables for a layout's fields and for the ids of items and users."""
+    return Tables(
+        replace(layout, request=(USER_FIELD, *layout.request)),
+        lambda: HashedTable(config.table_rows, config.embedding, config.embedding_std),
+    )
+
+
+def request_columns(batch: UserBatch, request_user: Tensor) -> dict[str, Column]:
+    """The batch's request features and the user's id, a row a request."""
+    user = batch.user.index_select(0, request_user)
+    return {USER: Ids(user, torch.ones_like(user, dtype=torch.bool)), **batch.request_features}
+
+
+def important_fields(layout: Layout, names: tuple[str, ...]) -> Layout:
+    """The layout with only these features of requests and candidates.
+
+    Raises:
+        ModelError: a name that is no feature.
+    """
+    known = tuple(field.name for field in (*layout.request, *layout.candidate))
+    for name in names:
+        if name not in known:
+            hint = near_match(name, known)
+            raise ModelError(f"models.mdl.important: expected a feature, received {name!r}{hint}")
+    return replace(
+        layout,
+        request=tuple(field for field in layout.request if field.name in names),
+        candidate=tuple(field for field in layout.candidate if field.name in names),
+    )
