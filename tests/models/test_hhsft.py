@@ -7,8 +7,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import models
-from models.batch import UserBatch
 from models.hhsft import Hhsft, HhsftConfig
 from models.layout import FeatureField, Layout
 from models.loss import weighted_bce
