@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from models.hhsft.config import HhsftConfig
 from models.hhsft.experts import DomainExperts
+from models.layers.cross_attention import cross_attention
 from models.layers.mlp import mlp
-from models.layers.token_attention import token_attention
 
 
 class RoutedFusion(nn.Module):
@@ -59,7 +59,7 @@ class DomainAttention(nn.Module):
             return self.value(own_nE)
         o_nDE = _placed(own_nE, self.experts.of_all(e_nE), counts)
         q_n1E = self.query(own_nE)[:, None]
-        return token_attention(q_n1E, self.key(o_nDE), self.value(o_nDE), heads=1)[:, 0]
+        return cross_attention(q_n1E, self.key(o_nDE), self.value(o_nDE), heads=1)[:, 0]
 
 
 def _placed(own_nE: Tensor, all_nDE: Tensor, counts: list[int]) -> Tensor:

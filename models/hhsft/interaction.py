@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from models.hhsft.config import HhsftConfig
 from models.hhsft.tokens import BlockTokens
+from models.layers.cross_attention import cross_attention
 from models.layers.mlp import mlp
 from models.layers.per_token import ALL, PerTokenFfn, PerTokenLinear
-from models.layers.token_attention import token_attention
 from models.layers.token_norm import TokenNorm
 
 
@@ -71,7 +71,7 @@ class HeterogeneousLayer(nn.Module):
     def forward(self, h_nTD: Tensor, projected: Tensor | None = None) -> Tensor:
         qkv = self.projected(h_nTD) if projected is None else projected
         q, k, v = qkv.chunk(3, dim=2)
-        a = h_nTD + self.out(token_attention(q, k, v, self.heads))
+        a = h_nTD + self.out(cross_attention(q, k, v, self.heads))
         refined: Tensor = a + self.ffn(self.norm_ffn(a))
         return refined
 
@@ -95,7 +95,7 @@ class GlobalLayer(nn.Module):
 
     def forward(self, h_nTW: Tensor) -> Tensor:
         q, k, v = self.qkv(self.norm_in(h_nTW).flatten(1)).view(-1, 3, *self.shape).unbind(1)
-        a_nmG = token_attention(q, k, v, self.heads)
+        a_nmG = cross_attention(q, k, v, self.heads)
         if h_nTW[0].numel() == a_nmG[0].numel():
             a_nmG = a_nmG + h_nTW.reshape(a_nmG.shape)
         refined = self.ffn(self.norm_ffn(a_nmG).flatten(1))

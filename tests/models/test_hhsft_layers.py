@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from models.hhsft.experts import DomainExperts
+from models.layers.cross_attention import cross_attention
 from models.layers.per_token import PerTokenLinear
-from models.layers.token_attention import token_attention
 from models.layers.token_norm import TokenNorm
 
 SILU_1 = 0.7310585786300049
@@ -47,18 +47,19 @@ def test_places_choose_the_weights_of_tokens_given_apart(bias: bool) -> None:
 
 def test_attention_shares_out_values_by_the_softmax_of_scaled_scores_head_by_head() -> None:
     # Two heads of width 4, whose root is 2. Head 1: scores (2 log 3 / 2, 0): shares (3/4, 1/4) of
-    # values 4 and 8. Head 2: scores (0, 2 / 2): shares (1, e) / (1 + e) of values 1 and 2.
+    # values 4 and 8. Head 2: scores (0, 2 / 2): shares (1, e) / (1 + e) of values 1 and 2. Values
+    # stand in the first place of each head.
     q = rows([[2.0, 0, 0, 0, 2.0, 0, 0, 0]])
     k = rows([[log(3), 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1.0, 0, 0, 0]])
-    v = rows([[4.0, 1.0], [8.0, 2.0]])
-    a = token_attention(q, k, v, heads=2)
+    v = rows([[4.0, 0, 0, 0, 1.0, 0, 0, 0], [8.0, 0, 0, 0, 2.0, 0, 0, 0]])
+    a = cross_attention(q, k, v, heads=2)[:, :, ::4]
     torch.testing.assert_close(a, rows([[5.0, (1 + 2 * e) / (1 + e)]]))
 
 
 def test_every_query_has_shares_of_its_own() -> None:
     # Width 1: the first query's scores are (log 3, 0), the second's (0, 0).
     q, k, v = rows([[1.0], [0.0]]), rows([[log(3)], [0.0]]), rows([[4.0], [8.0]])
-    torch.testing.assert_close(token_attention(q, k, v, heads=1), rows([[5.0], [6.0]]))
+    torch.testing.assert_close(cross_attention(q, k, v, heads=1), rows([[5.0], [6.0]]))
 
 
 def filled_experts() -> DomainExperts:
