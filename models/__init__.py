@@ -2,12 +2,14 @@
 
 from models.base import ModelError
 from models.dlrm_mlp import DlrmMlp
+from models.hhsft import Hhsft
 from models.mdl import Mdl
 from models.mtfm import Mtfm
 from models.registry import create, names, register
 
 register("dlrm_mlp", DlrmMlp)
 register("mdl", Mdl)
+register("hhsft", Hhsft)
 register("mtfm", Mtfm)
 
 __all__ = ["ModelError", "create", "names", "register"]

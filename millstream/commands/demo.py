@@ -5,7 +5,8 @@ import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millstream.arguments import Subparsers
+from millstream.arguments import Subparsers, UsageError
+from millstream.demo.place import BASELINE, MODEL
 
 if TYPE_CHECKING:
     from millstream.demo.data import Data
@@ -23,6 +24,12 @@ def add(subparsers: Subparsers) -> None:
         help=f"on a simulated world with a target domain instead: {', '.join(WORLDS)}",
     )
     parser.add_argument(
+        "--model",
+        default=MODEL,
+        metavar="NAME",
+        help=f"learns beside the plain {BASELINE} (%(default)s)",
+    )
+    parser.add_argument(
         "--work",
         type=Path,
         metavar="DIR",
@@ -37,10 +44,22 @@ def run(args: argparse.Namespace) -> int:
     work = args.work or Path(f"demo-world-{args.world}" if args.world else "demo")
     if args.ui:
         return _serve(work)
+    _check_model(args.model)
     from millstream.demo.run import run as run_demo
 
-    print(run_demo(work, _data(args.world)))
+    print(run_demo(work, _data(args.world), args.model))
     return 0
+
+
+def _check_model(name: str) -> None:
+    """Raises UsageError for a model that does not exist, before anything is started."""
+    from models import names
+    from schemas.spec.table import near_match
+
+    if name not in names():
+        raise UsageError(
+            f"--model: expected the name of a model, received {name!r}{near_match(name, names())}"
+        )
 
 
 def _data(world: str | None) -> "Data":

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from schemas.errors import UserError
 
-MODELS = ("mtfm", "dlrm_mlp")
-"""The model of the demo and the plain one beside it."""
+MODEL = "mtfm"
+BASELINE = "dlrm_mlp"
+MODELS = (MODEL, BASELINE)
+"""The model of the demo, where none is named, and the plain one beside it."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,8 @@ class Place:
 
     root: Path
     spec: Path
+    models: tuple[str, ...] = MODELS
+    """Whose learners run, the one that is shown first."""
 
     @property
     def events(self) -> Path:
@@ -66,6 +70,11 @@ class Place:
                 f"received one where that of {found} did. Name another one with --work, or remove "
                 "it to begin anew."
             )
+
+
+def with_baseline(model: str) -> tuple[str, ...]:
+    """A model and the plain one beside it, once if it is that one."""
+    return (model,) if model == BASELINE else (model, BASELINE)
 
 
 def mlflow_of(root: Path) -> Path:

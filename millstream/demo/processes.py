@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from millstream.demo.place import MODELS, Place
+from millstream.demo.place import Place
 from schemas.errors import UserError
 
 SHARDS = 4
@@ -30,7 +30,7 @@ def commands(place: Place, mlflow: str) -> dict[str, list[str]]:
     follow = ["--mlflow", mlflow, "--follow", "--until-final"]
     learners = {
         model: ["train", *common, "--state", str(place.learner_state(model)), "--model", model]
-        for model in MODELS
+        for model in place.models
     }
     return {
         "pipeline": ["pipeline", *common, *read, *size],

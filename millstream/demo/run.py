@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import polars as pl
 from millstream import console
 from millstream.demo import processes
 from millstream.demo.data import Data, Versions
-from millstream.demo.place import MODELS, Place
+from millstream.demo.place import Place, with_baseline
 from millstream.local_mlflow import local_mlflow
 from schemas.spec import Spec, load
 from schemas.windows.names import MANIFEST
@@ -19,9 +19,12 @@ from schemas.windows.names import MANIFEST
 POLL_S = 2.0
 
 
-def run(root: Path, data: Data) -> str:
-    """Run the demo in a folder, or go on where it stopped; the closing report as text."""
-    place = Place(root, data.spec)
+def run(root: Path, data: Data, model: str) -> str:
+    """Run the demo in a folder, or go on where it stopped; the closing report as text.
+
+    Another model in the same folder learns from the windows that are there.
+    """
+    place = Place(root, data.spec, with_baseline(model))
     spec = load(place.spec)
     place.claim(data.name)
     if not place.written.exists():
@@ -31,7 +34,7 @@ def run(root: Path, data: Data) -> str:
     with local_mlflow(place.mlflow) as uri:
         with processes.running(place, uri) as started:
             _watch(started, place, total)
-        versions = _challengers(uri, spec)
+        versions = _challengers(uri, spec, place.models)
     return data.report(place, versions)
 
 
@@ -44,7 +47,8 @@ def _windows_to_come(place: Place, spec: Spec) -> int:
 
 def _watch(started: processes.Processes, place: Place, total: int) -> None:
     """Bars for the pipeline and each learner until all processes are done."""
-    with console.progress_of(("windows sealed", *(f"{m} learned" for m in MODELS)), total) as show:
+    bars = ("windows sealed", *(f"{model} learned" for model in place.models))
+    with console.progress_of(bars, total) as show:
         while not processes.all_done(started, place):
             show(_done(place, total))
             time.sleep(POLL_S)
@@ -54,7 +58,7 @@ def _watch(started: processes.Processes, place: Place, total: int) -> None:
 def _done(place: Place, total: int) -> Mapping[str, int]:
     """How far each is; windows of nothing but revisions come on top of `total`."""
     sealed = sum(1 for _ in place.windows.glob(f"*/{MANIFEST}"))
-    learned = {f"{model} learned": min(_learned(place, model), total) for model in MODELS}
+    learned = {f"{model} learned": min(_learned(place, model), total) for model in place.models}
     return {"windows sealed": min(sealed, total), **learned}
 
 
@@ -65,7 +69,7 @@ def _learned(place: Place, model: str) -> int:
     return json.loads(lines.rpartition(b"\n")[2])["step"] + 1 if lines else 0
 
 
-def _challengers(uri: str, spec: Spec) -> Versions:
+def _challengers(uri: str, spec: Spec, models: Sequence[str]) -> Versions:
     """The newest version of each model that MLflow has."""
     from mlflow.exceptions import MlflowException
     from mlflow.tracking import MlflowClient
@@ -73,7 +77,7 @@ def _challengers(uri: str, spec: Spec) -> Versions:
     from learner.promotion import CHALLENGER
 
     client, found = MlflowClient(uri), {}
-    for name in (f"{spec.name}-{model}" for model in MODELS):
+    for name in (f"{spec.name}-{model}" for model in models):
         with suppress(MlflowException):
             found[name] = str(client.get_model_version_by_alias(name, CHALLENGER).version)
     return found

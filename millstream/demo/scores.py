@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from learner.journal import Entry, Journal
-from millstream.demo.place import MODELS, Place
+from millstream.demo.place import Place
 
 RESAMPLES = 2000
 BASELINE = "baseline_item_ctr"
@@ -45,7 +45,7 @@ class Scorer:
 
 def scorers(place: Place) -> tuple[Scorer, ...]:
     """The models and the item baseline."""
-    models = tuple(Scorer(model, _entries(place.learner_state(model))) for model in MODELS)
+    models = tuple(Scorer(model, _entries(place.learner_state(model))) for model in place.models)
     return (*models, Scorer("item CTR so far", models[0].entries, f"{BASELINE}/"))
 
 

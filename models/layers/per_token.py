@@ -1,6 +1,7 @@
 """Layers with weights of their own for each token place, as one batched matrix product.
 
-n rows, T token places, I inner width, O outer width.
+n rows, T token places, I inner width, O outer width. `places` are those of the tokens given, by
+default all: tokens that several rows share are then computed once.
 """
 
 import torch
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.layers.grouped import uniform
+
+ALL = slice(None)
 
 
 class PerTokenLinear(nn.Module):
@@ -22,11 +25,11 @@ class PerTokenLinear(nn.Module):
         self.weight = nn.Parameter(uniform(inner, tokens, inner, outer))
         self.bias = nn.Parameter(uniform(inner, tokens, 1, outer)) if bias else None
 
-    def forward(self, x_nTI: Tensor) -> Tensor:
-        x_TnI = x_nTI.transpose(0, 1)
+    def forward(self, x_nTI: Tensor, places: slice = ALL) -> Tensor:
+        x_TnI, weight = x_nTI.transpose(0, 1), self.weight[places]
         if self.bias is None:
-            return torch.bmm(x_TnI, self.weight).transpose(0, 1)
-        return torch.baddbmm(self.bias, x_TnI, self.weight).transpose(0, 1)
+            return torch.bmm(x_TnI, weight).transpose(0, 1)
+        return torch.baddbmm(self.bias[places], x_TnI, weight).transpose(0, 1)
 
 
 class PerTokenFfn(nn.Module):

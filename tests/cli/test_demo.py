@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+import models
 from learner.journal import Journal
+from millstream.demo.place import Place, with_baseline
+from millstream.demo.processes import commands
 from millstream.report import tabulate
 from pipelines.drivers.direct import DirectSettings
 from pipelines.drivers.direct import run as run_direct
@@ -162,6 +165,33 @@ def test_the_report_names_versions_plots_and_the_way_to_the_ui(report: str, work
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("model", sorted(set(models.names()) - set(MODELS)))
+def test_another_model_learns_the_windows_of_an_earlier_demo(
+    report: str, work: Path, model: str
+) -> None:
+    """The simulated world once more with a model of its own choice: nothing is made anew."""
+    sealed = [manifest.stat().st_mtime_ns for manifest in windows(work)]
+    demo = start("-m", "millstream", "demo", "--world", "tiny", "--work", work, "--model", model)
+    out, err = demo.communicate(timeout=900)
+    assert demo.returncode == 0, err
+    assert [manifest.stat().st_mtime_ns for manifest in windows(work)] == sealed
+    starts = [one.window_start_ms for one in WindowStore(work / "windows").windows()]
+    assert learned(work, model) == starts
+    assert (
+        re.findall(r"^  (\w.*?) +0\.", out, re.MULTILINE)
+        == [
+            model,
+            "dlrm_mlp",
+            "item CTR so far",
+        ]
+        * 4
+    )
+    assert f"simulated-{model} version" in out
+    assert "simulated-mtfm" not in out
+
+
+@pytest.mark.slow
 def test_an_interrupted_start_leaves_no_server_behind(tmp_path: Path) -> None:
     starting = start("-c", START, tmp_path)
     wait_until(lambda: len(processes_of(tmp_path)) > 1, starting)
@@ -184,3 +214,27 @@ def test_a_world_that_is_not_shown_is_wrong_usage(run) -> None:
     answer = run("demo", "--world", "dmo")
     assert (answer.code, answer.out) == (2, "")
     assert "unknown 'dmo' (did you mean 'demo'?)" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("model", "learners"),
+    [("mtfm", ["mtfm", "dlrm_mlp"]), ("hhsft", ["hhsft", "dlrm_mlp"]), ("dlrm_mlp", ["dlrm_mlp"])],
+)
+def test_the_baseline_learns_beside_the_model_and_once(
+    model: str, learners: list[str], tmp_path: Path
+) -> None:
+    place = Place(tmp_path, tmp_path / "spec.toml", with_baseline(model))
+    started = commands(place, "http://127.0.0.1:1")
+    assert list(started) == ["pipeline", *learners]
+    for name in learners:
+        words = started[name]
+        assert words[words.index("--model") + 1] == name
+        assert words[words.index("--state") + 1] == str(tmp_path / f"learner-{name}")
+
+
+def test_a_model_that_does_not_exist_is_wrong_usage_and_starts_nothing(run, tmp_path: Path) -> None:
+    answer = run("demo", "--model", "hhsf", "--work", tmp_path / "work")
+    assert (answer.code, answer.out) == (2, "")
+    assert "--model: expected the name of a model, received 'hhsf'" in answer.err
+    assert "(did you mean 'hhsft'?)" in answer.err
+    assert not (tmp_path / "work").exists()

@@ -1,0 +1,112 @@
+"""Blocks of features and their tokens, UniScale 3.4.1, first paragraph.
+
+B users, A actions, Q requests, N samples, D d_H, E width of an embedded feature, S streams.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.batch import Actions, UserBatch
+from models.hhsft.config import HhsftConfig
+from models.layers.embedder import FeatureEmbedder, embedded_items
+from models.layers.mlp import mlp
+from models.layers.pooling import means_by_group
+from models.layers.visibility import earlier_actions
+from models.layout import FeatureField, Layout
+from models.tables import HashedTable, Tables
+from schemas.spec import FeatureOwner
+
+
+@dataclass(frozen=True)
+class BlockTokens:
+    """The tokens h⁽⁰⁾; those that a request's samples share are there once."""
+
+    request: Tensor
+    """[Q, tokens of a request, D]."""
+    sample: Tensor
+    """[N, tokens of a sample, D]."""
+    user: list[Tensor]
+    """The embedded user features, each [Q, E]: Emb_u of equation (7)."""
+
+
+class BlockTokenizer(nn.Module):
+    """h_i = MLP_i(block_i): a token of width d_H for each block of features.
+
+    Of a request: user; context, the scenario among it; query; history; recent. Of a sample: item,
+    its id among it; cross. A block without features has no token. A block of actions holds the
+    mean of each stream's actions, an action being its item and its features; of R, a request
+    reads what is strictly earlier.
+    """
+
+    def __init__(self, layout: Layout, config: HhsftConfig) -> None:
+        super().__init__()
+        dim = config.embedding
+        self.tables = Tables(
+            layout, lambda: HashedTable(config.table_rows, dim, config.embedding_std)
+        )
+        self.user = FeatureEmbedder(_owned(layout.request, "user"), dim)
+        self.context = FeatureEmbedder(_owned(layout.request, "context"), dim)
+        self.query = FeatureEmbedder(_owned(layout.request, "query"), dim)
+        self.item = FeatureEmbedder(_owned(layout.candidate, "item"), dim)
+        self.cross = FeatureEmbedder(_owned(layout.candidate, "cross"), dim)
+        self.action = FeatureEmbedder(layout.action, dim)
+        self.scenario = nn.Embedding(len(layout.scenarios), dim)
+        self.streams = len(layout.actions)
+        of_context, of_item = dim + self.context.width, dim + self.item.width
+        of_actions = self.streams * (dim + self.action.width)
+        self.request = _blocks(
+            config.d_h, self.user.width, of_context, self.query.width, of_actions, of_actions
+        )
+        self.sample = _blocks(config.d_h, of_item, self.cross.width)
+        self.n_tokens = len(self.request) + len(self.sample)
+
+    def forward(self, batch: UserBatch) -> BlockTokens:
+        request, sample = batch.request_features, batch.sample_features
+        user = self.user(self.tables, request)
+        of_request = (
+            user,
+            [self.scenario(batch.scenario), *self.context(self.tables, request)],
+            self.query(self.tables, request),
+            *self._actions(batch),
+        )
+        of_sample = (
+            [embedded_items(self.tables, batch.item), *self.item(self.tables, sample)],
+            self.cross(self.tables, sample),
+        )
+        return BlockTokens(_tokens(self.request, of_request), _tokens(self.sample, of_sample), user)
+
+    def _actions(self, batch: UserBatch) -> tuple[list[Tensor], list[Tensor]]:
+        """Pooled H and R of each request, [Q, S · (E + features)] each; H is pooled by user."""
+        if not self.streams:
+            return [], []
+        history, recent = batch.history, batch.recent
+        seen = earlier_actions(recent, batch.request_user, batch.request_time_ms)
+        pooled = self._pooled(history, history.offsets[:-1], history.offsets.diff())
+        return (
+            [pooled.index_select(0, batch.request_user)],
+            [self._pooled(recent, recent.offsets[batch.request_user], seen)],
+        )
+
+    def _pooled(self, actions: Actions, first: Tensor, count: Tensor) -> Tensor:
+        """The streams' means over runs of actions, [runs, S · (E + features)]."""
+        item = embedded_items(self.tables, actions.item)
+        vectors = torch.cat([item, *self.action(self.tables, actions.features)], dim=1)
+        return means_by_group(vectors, actions.action, self.streams, first, count).flatten(1)
+
+
+def _owned(fields: Sequence[FeatureField], owner: FeatureOwner) -> list[FeatureField]:
+    return [field for field in fields if field.owner == owner]
+
+
+def _blocks(width: int, *inner: int) -> nn.ModuleList:
+    """An MLP for each block that has features."""
+    return nn.ModuleList(mlp((one, width, width)) for one in inner if one)
+
+
+def _tokens(blocks: nn.ModuleList, parts: Sequence[list[Tensor]]) -> Tensor:
+    """[rows, T, D]: a block's parts, concatenated, through its MLP."""
+    filled = [torch.cat(part, dim=1) for part in parts if part]
+    return torch.stack([block(x) for block, x in zip(blocks, filled, strict=True)], dim=1)
