@@ -129,8 +129,10 @@ class InfnetBlock(nn.Module):
     def forward(
         self, tokens: State, hubs: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tokens], dict[str, Tensor]]:
-        hubs = {group: of(hubs[group], tokens) for group, of in self.aggregate.items()}
-        tokens = {group: of(tokens[group], hubs[group]) for group, of in self.broadcast.items()}
+        hubs = {group: phase(hubs[group], tokens) for group, phase in self.aggregate.items()}
+        tokens = {
+            group: phase(tokens[group], hubs[group]) for group, phase in self.broadcast.items()
+        }
         return tokens, hubs
 
 

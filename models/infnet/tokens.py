@@ -40,7 +40,7 @@ class CategoricalTokens(nn.Module):
         sample = self.candidate(tables, batch.sample_features)
         sample = torch.stack([*sample, embedded_items(tables, batch.item)], dim=1)
         pairs = zip(plan.requests, plan.samples.pad(sample), strict=True)
-        return [_joined(request.index_select(0, of), own) for of, own in pairs]
+        return [_joined(request.index_select(0, rows), own) for rows, own in pairs]
 
 
 class SequenceTokens(nn.Module):
@@ -104,7 +104,7 @@ class SequenceHubs(nn.Module):
         total = hidden.new_zeros(len(counts), hidden.shape[1]).index_add(0, plan.run, hidden)
         hubs = self.second(total / counts.clamp(min=1), [n_requests] * n_types)
         hubs_GQd = torch.where(counts > 0, hubs, 0).view(n_types, n_requests, -1)
-        return [hubs_GQd[:, of].transpose(0, 1)[:, None] for of in plan.requests]
+        return [hubs_GQd[:, rows].transpose(0, 1)[:, None] for rows in plan.requests]
 
 
 class CategoricalHubs(nn.Module):
