@@ -77,7 +77,7 @@ PRESETS: Mapping[str, InfnetConfig] = MappingProxyType(
             broadcast_hidden=32,
             head_hidden=32,
             positions=128,
-            embedding_std=0.025,
+            embedding_std=0.1,
             table_rows=1 << 16,
         ),
         "paper": InfnetConfig(
