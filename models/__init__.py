@@ -3,6 +3,7 @@
 from models.base import ModelError
 from models.dlrm_mlp import DlrmMlp
 from models.hhsft import Hhsft
+from models.infnet import Infnet
 from models.mdl import Mdl
 from models.mtfm import Mtfm
 from models.registry import create, names, register
@@ -10,6 +11,7 @@ from models.registry import create, names, register
 register("dlrm_mlp", DlrmMlp)
 register("mdl", Mdl)
 register("hhsft", Hhsft)
+register("infnet", Infnet)
 register("mtfm", Mtfm)
 
 __all__ = ["ModelError", "create", "names", "register"]

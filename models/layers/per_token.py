@@ -43,3 +43,21 @@ class PerTokenFfn(nn.Module):
     def forward(self, x_nTI: Tensor) -> Tensor:
         y: Tensor = self.second(functional.silu(self.first(x_nTI)))
         return y
+
+
+class TaskHeads(nn.Module):
+    """logit_k = w_k · SiLU(W_k t_k + b_k) + c_k for the token of task k: [n, K, I] → [n, K].
+
+    Source: a task-specific MLP on each task's token (INFNet 3.3, equation 11; MDL 3.5, 16).
+    """
+
+    def __init__(self, tasks: int, inner: int, hidden: int) -> None:
+        super().__init__()
+        self.first = PerTokenLinear(tasks, inner, hidden)
+        self.out = nn.Parameter(uniform(hidden, tasks, hidden))
+        self.out_bias = nn.Parameter(torch.zeros(tasks))
+
+    def forward(self, t_nKI: Tensor) -> Tensor:
+        hidden = functional.silu(self.first(t_nKI))
+        # Not a matrix product: autocast would round it, and bfloat16 logits would tie.
+        return (hidden * self.out).sum(dim=2) + self.out_bias

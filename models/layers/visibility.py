@@ -12,11 +12,19 @@ def earlier_actions(actions: Actions, user: Tensor, time_ms: Tensor) -> Tensor:
     Actions are in time order, so these are the first ones of the user. An action at the same
     millisecond is not earlier.
     """
-    if actions.time_ms.numel() == 0:
-        return torch.zeros_like(user)
-    first = actions.time_ms.min()
-    # Each user gets a stretch of one line, wide enough for all times and a step to spare.
-    span = actions.time_ms.max() - first + 2
-    line = row_of(actions.offsets) * span + (actions.time_ms - first)
-    wanted = user * span + (time_ms - first).clamp(min=0).minimum(span - 1)
-    return torch.searchsorted(line, wanted) - actions.offsets[user]
+    return count_earlier(actions.offsets, actions.time_ms, user, time_ms)
+
+
+def count_earlier(offsets: Tensor, times_ms: Tensor, row: Tensor, time_ms: Tensor) -> Tensor:
+    """How many times of `row` int64 [n] lie strictly before `time_ms` int64 [n]: int64 [n].
+
+    Rows are packed, `offsets` int64 [rows + 1] into `times_ms`, each in time order.
+    """
+    if times_ms.numel() == 0:
+        return torch.zeros_like(row)
+    first = times_ms.min()
+    # Each row gets a stretch of one line, wide enough for all times and a step to spare.
+    span = times_ms.max() - first + 2
+    line = row_of(offsets) * span + (times_ms - first)
+    wanted = row * span + (time_ms - first).clamp(min=0).minimum(span - 1)
+    return torch.searchsorted(line, wanted) - offsets[row]
