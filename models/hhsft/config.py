@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from models.base import ModelError
+from models.tables import TableConfig
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,7 @@ class HhsftConfig:
     """Width of what every expert gives, and of the domain attention."""
     embedding: int
     """Width of an embedded feature."""
-    embedding_std: float
-    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
-    table_rows: int
-    """Rows of each embedding table."""
+    tables: TableConfig
 
     def __post_init__(self) -> None:
         for name, layers in (("layers", self.layers), ("global_layers", self.global_layers)):
@@ -71,8 +69,7 @@ PRESETS: Mapping[str, HhsftConfig] = MappingProxyType(
             expert_hidden=16,
             expert_width=8,
             embedding=8,
-            embedding_std=0.025,
-            table_rows=1 << 10,
+            tables=TableConfig(rows=1 << 10, std=0.025),
         ),
         "demo": HhsftConfig(
             d_h=32,
@@ -86,8 +83,7 @@ PRESETS: Mapping[str, HhsftConfig] = MappingProxyType(
             expert_hidden=64,
             expert_width=32,
             embedding=16,
-            embedding_std=0.025,
-            table_rows=1 << 16,
+            tables=TableConfig(rows=1 << 20, std=0.025),
         ),
         "paper": HhsftConfig(
             d_h=1648,
@@ -101,8 +97,7 @@ PRESETS: Mapping[str, HhsftConfig] = MappingProxyType(
             expert_hidden=1024,
             expert_width=256,
             embedding=64,
-            embedding_std=0.025,
-            table_rows=1 << 22,
+            tables=TableConfig(rows=1 << 24, std=0.025),
         ),
     }
 )

@@ -30,11 +30,6 @@ class DomainExperts(nn.Module):
     def of_all(self, x_nI: Tensor) -> Tensor:
         """Each row through every domain's expert, [n, D, O], without gradient."""
         with torch.no_grad():
-            hidden = functional.silu(
-                _of_all(self.first, x_nI.expand(len(self.first.weight), -1, -1))
-            )
-            return _of_all(self.second, hidden).transpose(0, 1)
-
-
-def _of_all(layer: GroupedLinear, x_DnI: Tensor) -> Tensor:
-    return torch.baddbmm(layer.bias[:, None], x_DnI, layer.weight.transpose(1, 2))
+            x_DnI = x_nI.expand(len(self.first.weight), -1, -1)
+            hidden = functional.silu(self.first.of_every(x_DnI))
+            return self.second.of_every(hidden).transpose(0, 1)

@@ -16,7 +16,7 @@ from models.layers.mlp import mlp
 from models.layers.pooling import means_by_group
 from models.layers.visibility import earlier_actions
 from models.layout import FeatureField, Layout
-from models.tables import HashedTable, Tables
+from models.tables import tables_for
 from schemas.spec import FeatureOwner
 
 
@@ -44,9 +44,7 @@ class BlockTokenizer(nn.Module):
     def __init__(self, layout: Layout, config: HhsftConfig) -> None:
         super().__init__()
         dim = config.embedding
-        self.tables = Tables(
-            layout, lambda: HashedTable(config.table_rows, dim, config.embedding_std)
-        )
+        self.tables = tables_for(layout, config.tables, dim)
         self.user = FeatureEmbedder(_owned(layout.request, "user"), dim)
         self.context = FeatureEmbedder(_owned(layout.request, "context"), dim)
         self.query = FeatureEmbedder(_owned(layout.request, "query"), dim)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from models.base import ModelError
+from models.tables import TableConfig
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,7 @@ class InfnetConfig:
     """Hidden width of each task's head."""
     positions: int
     """Learned positions of a sequence, counted from the newest; older items share the last."""
-    embedding_std: float
-    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
-    table_rows: int
-    """Rows of each embedding table."""
+    tables: TableConfig
 
     def __post_init__(self) -> None:
         least = {"width": 1, "blocks": 1, "categorical_hubs": 1, "shared_hubs": 0, "positions": 1}
@@ -63,8 +61,7 @@ PRESETS: Mapping[str, InfnetConfig] = MappingProxyType(
             broadcast_hidden=16,
             head_hidden=8,
             positions=32,
-            embedding_std=0.025,
-            table_rows=1 << 10,
+            tables=TableConfig(rows=1 << 10, std=0.025),
         ),
         "demo": InfnetConfig(
             width=16,
@@ -77,8 +74,7 @@ PRESETS: Mapping[str, InfnetConfig] = MappingProxyType(
             broadcast_hidden=32,
             head_hidden=32,
             positions=128,
-            embedding_std=0.1,
-            table_rows=1 << 16,
+            tables=TableConfig(rows=1 << 20, std=0.1),
         ),
         "paper": InfnetConfig(
             width=64,
@@ -91,8 +87,7 @@ PRESETS: Mapping[str, InfnetConfig] = MappingProxyType(
             broadcast_hidden=64,
             head_hidden=64,
             positions=1024,
-            embedding_std=0.025,
-            table_rows=1 << 22,
+            tables=TableConfig(rows=1 << 24, std=0.025),
         ),
     }
 )

@@ -34,7 +34,7 @@ from models.infnet.tokens import (
 )
 from models.layers.per_token import TaskHeads
 from models.layout import Layout
-from models.tables import HashedTable, Tables
+from models.tables import tables_for
 
 
 class Infnet(RankingModel):
@@ -49,9 +49,7 @@ class Infnet(RankingModel):
     def __init__(self, layout: Layout, config: InfnetConfig) -> None:
         super().__init__()
         self.n_types, n_tasks = len(layout.actions), len(layout.tasks)
-        self.tables = Tables(
-            layout, lambda: HashedTable(config.table_rows, config.width, config.embedding_std)
-        )
+        self.tables = tables_for(layout, config.tables, config.width)
         self.categorical = CategoricalTokens(layout, config)
         self.sequence = SequenceTokens(layout, config)
         self.task = TaskTokens(n_tasks, config)

@@ -28,8 +28,8 @@ class CategoricalTokens(nn.Module):
 
     def __init__(self, layout: Layout, config: InfnetConfig) -> None:
         super().__init__()
-        self.request = BinnedEmbedder(layout.request, config.width, config.embedding_std)
-        self.candidate = BinnedEmbedder(layout.candidate, config.width, config.embedding_std)
+        self.request = BinnedEmbedder(layout.request, config.width, config.tables.std)
+        self.candidate = BinnedEmbedder(layout.candidate, config.width, config.tables.std)
         self.scenario = drawn(config, len(layout.scenarios))
 
     def forward(self, tables: Tables, batch: UserBatch, plan: SequencePlan) -> list[Tensor]:
@@ -56,7 +56,7 @@ class SequenceTokens(nn.Module):
 
     def __init__(self, layout: Layout, config: InfnetConfig) -> None:
         super().__init__()
-        self.features = BinnedEmbedder(layout.action, config.width, config.embedding_std)
+        self.features = BinnedEmbedder(layout.action, config.width, config.tables.std)
         self.stream = drawn(config, len(layout.actions))
         # Row 0 is no scenario, or none that is known.
         self.scenario = drawn(config, 1 + len(layout.scenarios))
@@ -135,7 +135,7 @@ class TaskTokens(nn.Module):
 
 def drawn(config: InfnetConfig, rows: int) -> nn.Parameter:
     """A small table of learned vectors, as spread as rows of embedding tables."""
-    return nn.Parameter(torch.randn(rows, config.width) * config.embedding_std)
+    return nn.Parameter(torch.randn(rows, config.width) * config.tables.std)
 
 
 def _joined(request_qFd: Tensor, sample_qmFd: Tensor) -> Tensor:

@@ -63,6 +63,13 @@ class GroupedLinear(nn.Module):
         used = [part for part in parts if len(part[0]) or not len(x)]
         return torch.cat([functional.linear(rows, w, b) for rows, w, b in used])
 
+    def of_every(self, x: Tensor) -> Tensor:
+        """x [groups, n, inner], each part through its group's layer: [groups, n, outer]."""
+        weight = self.weight.transpose(1, 2)
+        if self.bias is None:
+            return torch.bmm(x, weight)
+        return torch.baddbmm(self.bias[:, None], x, weight)
+
 
 class GroupedMlp(nn.Module):
     """Two layers with SiLU between: MLP_g(x) = W2_g SiLU(W1_g x + b1_g) + b2_g.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from models.tables import TableConfig
+
 
 @dataclass(frozen=True)
 class MdlConfig:
@@ -21,10 +23,7 @@ class MdlConfig:
     """Hidden width of the FFNs that make scenario and task tokens."""
     embedding: int
     """Width of an embedded feature."""
-    embedding_std: float
-    """Standard deviation of a table's initial rows: how much noise an unseen id adds."""
-    table_rows: int
-    """Rows of each embedding table."""
+    tables: TableConfig
     groups: tuple[tuple[str, ...], ...] = ()
     """The members of each feature token; none: by owner and kind (models.mdl.groups)."""
     important: tuple[str, ...] = ()
@@ -40,8 +39,7 @@ PRESETS: Mapping[str, MdlConfig] = MappingProxyType(
             ffn_ratio=2,
             tokenizer_width=16,
             embedding=8,
-            embedding_std=0.025,
-            table_rows=1 << 10,
+            tables=TableConfig(rows=1 << 10, std=0.025),
         ),
         "demo": MdlConfig(
             d_model=48,
@@ -50,8 +48,7 @@ PRESETS: Mapping[str, MdlConfig] = MappingProxyType(
             ffn_ratio=2,
             tokenizer_width=32,
             embedding=16,
-            embedding_std=0.025,
-            table_rows=1 << 16,
+            tables=TableConfig(rows=1 << 20, std=0.025),
         ),
         "paper": MdlConfig(
             d_model=768,
@@ -60,8 +57,7 @@ PRESETS: Mapping[str, MdlConfig] = MappingProxyType(
             ffn_ratio=4,
             tokenizer_width=768,
             embedding=64,
-            embedding_std=0.025,
-            table_rows=1 << 22,
+            tables=TableConfig(rows=1 << 24, std=0.025),
         ),
     }
 )

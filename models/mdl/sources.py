@@ -10,7 +10,7 @@ from models.batch import Column, Ids, UserBatch
 from models.layout import FeatureField, Layout
 from models.mdl.config import MdlConfig
 from models.mdl.groups import USER
-from models.tables import HashedTable, Tables
+from models.tables import Tables, tables_for
 from schemas.spec.table import near_match
 
 USER_FIELD = FeatureField(USER, "id", "user", "user")
@@ -18,10 +18,8 @@ USER_FIELD = FeatureField(USER, "id", "user", "user")
 
 def tables_of(layout: Layout, config: MdlConfig) -> Tables:
     """Tables for a layout's fields and for the ids of items and users."""
-    return Tables(
-        replace(layout, request=(USER_FIELD, *layout.request)),
-        lambda: HashedTable(config.table_rows, config.embedding, config.embedding_std),
-    )
+    with_user = replace(layout, request=(USER_FIELD, *layout.request))
+    return tables_for(with_user, config.tables, config.embedding)
 
 
 def request_columns(batch: UserBatch, request_user: Tensor) -> dict[str, Column]:

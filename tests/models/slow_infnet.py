@@ -99,7 +99,7 @@ class SlowTokens:
 
     def row(self, table: str, hashed: int | None) -> Tensor:
         weight = self.weights[f"tables.by_name.table_{table}.weight"]
-        return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.table_rows]
+        return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.tables.rows]
 
 
 def bucket(number: float | None) -> int:

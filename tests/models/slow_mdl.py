@@ -172,7 +172,7 @@ class MdlInputs:
 
     def row(self, part: str, table: str, hashed: int | None) -> Tensor:
         weight = self.weights[f"{part}.tables.by_name.table_{table}.weight"]
-        return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.table_rows]
+        return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.tables.rows]
 
 
 def by_symbol(w: Weights, shape: tuple[int, int, int, int]) -> dict[str, Tensor]:

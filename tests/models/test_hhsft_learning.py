@@ -42,7 +42,7 @@ def test_hhsft_learns_from_a_foreign_domain_what_helps_and_no_harm() -> None:
 
 def learnt(name: str, foreign: bool) -> float:
     """AUC on new surfaces of the search after 220 batches, with or without those of the feed."""
-    model = models.create(name, LAYOUT, "tiny", {"table_rows": 1 << 14})
+    model = models.create(name, LAYOUT, "tiny", {"tables": {"rows": 1 << 14}})
     optimisers = Optimisers(model, OptimiserConfig(dense_rate=5e-3, sparse_rate=0.1))
     for seed in range(220):
         batch = planted(seed, search=8, feed=24 if foreign else 0)

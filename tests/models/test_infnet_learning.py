@@ -14,8 +14,8 @@ from tests.models.builder import LAYOUT, BatchBuilder, UserShape
 
 USERS, ACTIONS, CANDIDATES, ITEMS = 64, 96, 4, 16
 SIZES = {
-    "infnet": {"width": 16, "hub_hidden": 64, "embedding_std": 0.6},
-    "dlrm_mlp": {"embedding": 16, "hidden": [64, 32], "embedding_std": 0.6},
+    "infnet": {"width": 16, "hub_hidden": 64, "tables": {"std": 0.6}},
+    "dlrm_mlp": {"embedding": 16, "hidden": [64, 32], "tables": {"std": 0.6}},
 }
 
 
