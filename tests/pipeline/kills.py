@@ -58,6 +58,8 @@ def run(seed: int, kills: int, folders: list[Path], words: list[str]) -> int:
     rng, hits = random.Random(seed), 0
     for folder in folders:
         hits += worked_through(words, folder, rng, kills - hits)
+        if hits == kills:
+            break
     return hits
 
 

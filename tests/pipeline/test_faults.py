@@ -1,5 +1,7 @@
 """What goes wrong around a pipeline: a disk that is full, a clock that jumps, brokers that go."""
 
+import importlib
+import os
 import resource
 import subprocess
 import threading
@@ -12,7 +14,6 @@ import pytest
 
 from infra.kafka import Broker
 from pipelines.drivers.direct import run
-from pipelines.drivers.direct import run as run_direct
 from pipelines.drivers.direct.journal import Commit, Journal
 from pipelines.drivers.direct.kafka_planner import KafkaPlanner
 from pipelines.publish.messages import Encoder
@@ -70,8 +71,6 @@ def test_a_full_disk_ends_the_run_and_room_makes_the_same_windows(
 
 def without_caches() -> dict[str, str]:
     """The environment, in which nothing that is compiled is written: caches are larger."""
-    import os
-
     return {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
@@ -83,8 +82,6 @@ def test_a_clock_that_jumps_changes_no_decision_that_was_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planned by a clock that is slow, an epoch is run again by it, whatever the clock says now."""
-    import importlib
-
     loop = importlib.import_module("pipelines.drivers.direct.run")
     events = small_world(95, requests=150)
     write_json_lines(events, tmp_path / "steady" / "events")
@@ -179,7 +176,7 @@ def test_a_broker_that_dies_while_events_are_published_loses_and_doubles_none(
         sender.join(240)
         assert not sender.is_alive()
         publisher.close()
-        summary = run_direct(kafka_settings(broker, spec, tmp_path / "kafka"))
+        summary = run(kafka_settings(broker, spec, tmp_path / "kafka"))
     assert publisher.counts == {stream: len(rows) for stream, rows in events.items()}
     accepted = {s: summary.totals[f"accepted/{s}"] for s in events}
     assert accepted == {stream: len(rows) for stream, rows in events.items()}
