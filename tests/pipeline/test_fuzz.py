@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import pyarrow.parquet as pq
 import pytest
 from kafka import KafkaProducer
 
@@ -18,7 +17,7 @@ from infra.kafka import Broker
 from pipelines.dead_letters import EVENT_REASONS, MEMORY_REASONS, MESSAGE_REASONS
 from schemas.spec import Spec
 from tests.pipeline.damage import STREAMS, Message, healthy, with_damage
-from tests.pipeline.kafka_world import PARTITIONS, prepared
+from tests.pipeline.kafka_world import PARTITIONS, letters_in, prepared
 from tests.pipeline.test_kafka_faults import command, spec_in
 
 MEMORY_MB = 1_500
@@ -105,12 +104,6 @@ def fuzzed(broker: Broker, folder: Path, count: int, seed: int, *words: str) -> 
 
 def some(messages: Iterator[Message], count: int) -> Iterator[Message]:
     return islice(messages, count)
-
-
-def letters_in(folder: Path) -> Counter[str]:
-    files = sorted((folder / "windows" / "dead_letters").glob("*.parquet"))
-    tables = [pq.read_table(path, columns=["stream", "reason"]).to_pylist() for path in files]
-    return Counter(f"dead/{row['stream']}/{row['reason']}" for rows in tables for row in rows)
 
 
 @pytest.mark.slow

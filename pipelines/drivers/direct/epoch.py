@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,11 +63,17 @@ class EpochRunner:
         """Run one epoch and give what its stages reported.
 
         Raises whatever a stage raised; then nothing of the epoch counts until it is run again.
+        What the operating system refused comes as the OSError that it was: Beam makes it another.
         """
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails is raised
-        with Behind() as behind:
-            self._stages.begin(epoch, behind)
-            FnApiRunner().run_via_runner_api(self._graph, self._options)
+        try:
+            with Behind() as behind:
+                self._stages.begin(epoch, behind)
+                FnApiRunner().run_via_runner_api(self._graph, self._options)
+        except RuntimeError:
+            if self._stages.refused is not None:
+                raise self._stages.refused from None
+            raise
         return add_up(self._stages.reports)
 
     @property
@@ -111,13 +118,14 @@ class _Stages(InProcess):
         self.shelf = Shelf()
         self.reports: list[Report] = []
         self.begun: set[int] = set()
+        self.refused: OSError | None = None
         self.epoch: Epoch
         self.behind: Behind
 
     def begin(self, epoch: Epoch, behind: Behind) -> None:
         """Forget the epoch before."""
         self.epoch, self.behind = epoch, behind
-        self.reports, self.begun = [], set()
+        self.reports, self.begun, self.refused = [], set(), None
         self.shelf.clear()
 
     def ranges(self, _: None) -> Iterable[Range]:
@@ -130,7 +138,9 @@ class _Stages(InProcess):
 
     def read(self, range_: Range) -> tuple[list[tuple[int, Tables]], Report]:
         """Read and validate one range."""
-        now_ms, raw = self.epoch.plan.now_ms, self.source.read_range(range_)
+        with self._told():
+            raw = self.source.read_range(range_)
+        now_ms = self.epoch.plan.now_ms
         read = read_events(self.spec, range_.stream, range_.name, raw, now_ms, self.shards)
         newest = {} if read.newest_ms is None else {range_.name: read.newest_ms}
         report = Report.of(read.counts, read.dead_letters, newest)
@@ -150,8 +160,9 @@ class _Stages(InProcess):
         """Advance one shard, once, from its state before this epoch; gives the outputs."""
         plan, name = self.epoch.plan, step.name
         events = packets.merge(self.shelf.unpack(data) for data in inputs)
-        before = self.store.load(name, shard, plan.epoch)
-        state, outputs = step.advance(before, events, plan.cut)
+        with self._told():
+            before = self.store.load(name, shard, plan.epoch)
+            state, outputs = step.advance(before, events, plan.cut)
         self.behind.begin(lambda: self.store.save(name, shard, plan.epoch, dict(state)))
         return outputs
 
@@ -162,7 +173,18 @@ class _Stages(InProcess):
 
     def seal(self, start_ms: int, written: Iterable[int]) -> Report:
         """See `WindowSink.seal`."""
-        return self.epoch.sink.seal(start_ms, [self.behind.result(one) for one in written])
+        with self._told():
+            entries = [self.behind.result(one) for one in written]
+            return self.epoch.sink.seal(start_ms, entries)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Remember what the operating system refuses."""
+        try:
+            yield
+        except OSError as error:
+            self.refused = error
+            raise
 
     def keep(self, report: Report) -> None:
         """Take in what a stage reports."""
