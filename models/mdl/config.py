@@ -28,6 +28,8 @@ class MdlConfig:
     """The members of each feature token; none: by owner and kind (models.mdl.groups)."""
     important: tuple[str, ...] = ()
     """Features that scenario and task tokens read beside the ids of user and item."""
+    user_ids: bool = True
+    """Whether tokens read who the user is; if not, all users are one, the *missing* one."""
 
 
 PRESETS: Mapping[str, MdlConfig] = MappingProxyType(

@@ -35,6 +35,7 @@ class FeatureTokenizer(nn.Module):
     ) -> None:
         super().__init__()
         dim = config.embedding
+        self.user_ids = config.user_ids
         self.groups = tuple(groups)
         self.request_names = (USER, *_names(layout.request), SCENARIO, HISTORY, RECENT)
         self.sample_names = (ITEM, *_names(layout.candidate), HISTORY, RECENT)
@@ -71,7 +72,7 @@ class FeatureTokenizer(nn.Module):
         offsets = batch.history.offsets
         history = mean_of_first(history_AE, offsets[:-1], offsets.diff())
         vectors = (
-            *self.request(self.tables, request_columns(batch, plan.request_user)),
+            *self.request(self.tables, request_columns(batch, plan.request_user, self.user_ids)),
             self.scenario(batch.scenario),
             history.index_select(0, plan.request_user),
             mean_of_first(recent_AE, plan.recent_first, plan.recent_sees),

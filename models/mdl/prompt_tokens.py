@@ -38,6 +38,7 @@ class PromptTokenizer(nn.Module):
     def __init__(self, layout: Layout, config: MdlConfig, width: int) -> None:
         super().__init__()
         dim = config.embedding
+        self.user_ids = config.user_ids
         important = important_fields(layout, config.important)
         self.tables = tables_of(important, config)
         self.request = FeatureEmbedder((USER_FIELD, *important.request), dim)
@@ -56,7 +57,7 @@ class PromptTokenizer(nn.Module):
         scenarios, streams = [one.scenario for one in sequences], [one.action for one in sequences]
         by_scenario = _specific(batch, plan, vectors, scenarios, self.n_scenarios)
         by_stream = _specific(batch, plan, vectors, streams, self.n_streams)
-        user = self.request(self.tables, request_columns(batch, plan.request_user))
+        user = self.request(self.tables, request_columns(batch, plan.request_user, self.user_ids))
         candidate = self.candidate(self.tables, batch.sample_features)
         of_user = torch.cat(user, dim=1)
         of_item = torch.cat([embedded_items(self.tables, batch.item), *candidate], dim=1)

@@ -22,10 +22,11 @@ def tables_of(layout: Layout, config: MdlConfig) -> Tables:
     return tables_for(with_user, config.tables, config.embedding)
 
 
-def request_columns(batch: UserBatch, request_user: Tensor) -> dict[str, Column]:
-    """The batch's request features and the user's id, a row a request."""
+def request_columns(batch: UserBatch, request_user: Tensor, known: bool) -> dict[str, Column]:
+    """The batch's request features and the user's id, missing unless `known`, a row a request."""
     user = batch.user.index_select(0, request_user)
-    return {USER: Ids(user, torch.ones_like(user, dtype=torch.bool)), **batch.request_features}
+    present = torch.full_like(user, known, dtype=torch.bool)
+    return {USER: Ids(user, present), **batch.request_features}
 
 
 def important_fields(layout: Layout, names: tuple[str, ...]) -> Layout:

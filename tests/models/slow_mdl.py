@@ -81,7 +81,7 @@ class MdlInputs:
     def features(self, view: View) -> list[Tensor]:
         """e_1 … e_Nf."""
         batch, w = view.batch, self.weights
-        of_request = {"@user": self.row("features", "user", int(batch.user[view.user]))}
+        of_request = {"@user": self.user("features", view)}
         for field in self.layout.request:
             column = batch.request_features[field.name]
             of_request[field.name] = self.field("features.request", field, column, view.q)
@@ -117,7 +117,7 @@ class MdlInputs:
     def prompt(self, view: View, by: str, group: int | None) -> Tensor:
         """ê_imp ⊕ ê_spec of one token, what is of the request first; no group: all actions."""
         batch, layout = view.batch, self.layout
-        user = self.row("prompts", "user", int(batch.user[view.user]))
+        user = self.user("prompts", view)
         of_request = self.important("request", layout.request, batch.request_features, view.q)
         specific = [
             self.mean(
@@ -141,6 +141,10 @@ class MdlInputs:
             for field in fields
             if field.name in self.config.important
         ]
+
+    def user(self, part: str, view: View) -> Tensor:
+        user = int(view.batch.user[view.user]) if self.config.user_ids else None
+        return self.row(part, "user", user)
 
     def action(self, part: str, actions: Actions, i: int) -> Tensor:
         vector = self.weights[f"{part}.action.stream.weight"][int(actions.action[i])]

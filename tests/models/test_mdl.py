@@ -43,7 +43,7 @@ TWO_GROUPS = (("@user", "@item", "city", "@history"), ("age", "items", "author",
     [
         (0, LAYOUT, {"blocks": 1, "heads": 1}),
         (1, LAYOUT, {"blocks": 2, "heads": 2, "important": ("author", "age")}),
-        (2, BARE, {"blocks": 3, "heads": 3, "ffn_ratio": 3}),
+        (2, BARE, {"blocks": 3, "heads": 3, "ffn_ratio": 3, "user_ids": False}),
         (3, LAYOUT, {"groups": (*TWO_GROUPS, ("@recent", "@scenario")), "important": ("items",)}),
     ],
 )
