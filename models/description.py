@@ -87,7 +87,8 @@ def _parameters(model: RankingModel) -> dict[str, int]:
 def _flops(model: RankingModel, batch: UserBatch) -> dict[str, int]:
     """FLOPs of a forward pass by top part."""
     counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
+    # With gradients, which are not asked for: without, its hooks stumble over views of parameters.
+    with torch.enable_grad(), counter:
         model.eval()(batch)
     counts = {name: sum(ops.values()) for name, ops in counter.get_flop_counts().items()}
     root = type(model).__name__

@@ -143,4 +143,4 @@ def _product(a_qmij: Tensor, b_qmjk: Tensor) -> Tensor:
     if b_qmjk.shape[1] > 1 or a_qmij.shape[1] == 1:
         return a_qmij @ b_qmjk
     folded = a_qmij.flatten(1, 2) @ b_qmjk[:, 0]
-    return folded.view(-1, *a_qmij.shape[1:3], b_qmjk.shape[3])
+    return folded.view(*a_qmij.shape[:3], b_qmjk.shape[3])

@@ -21,9 +21,9 @@ GROWN = replace(
     scenarios=("app", *LAYOUT.scenarios),
     tasks=("buy_later", *LAYOUT.tasks, "share"),
     actions=("click", "follow", "like"),
-    request=(FeatureField("band", "id", "band"), *LAYOUT.request),
-    candidate=(*LAYOUT.candidate, FeatureField("size", "number", "")),
-    action=(LAYOUT.action[0], FeatureField("kind", "id", "kind"), LAYOUT.action[1]),
+    request=(FeatureField("band", "id", "band", "user"), *LAYOUT.request),
+    candidate=(*LAYOUT.candidate, FeatureField("size", "number", "", "item")),
+    action=(LAYOUT.action[0], FeatureField("kind", "id", "kind", "item"), LAYOUT.action[1]),
 )
 
 

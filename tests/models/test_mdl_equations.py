@@ -14,10 +14,12 @@ from models.mdl.groups import groups_of
 from models.mdl.plan import plan_of
 from models.mdl.prompt_tokens import PromptTokenizer, ScenarioFfn, TaskFfn
 from models.mdl.selection import Selection, own_scenario, selection_of
+from models.tables import TableConfig
 from tests.models.builder import LAYOUT, BatchBuilder, UserShape
 
 SILU_1 = 1 / (1 + math.exp(-1))
-TINY = Mdl.presets["tiny"]
+TINY = replace(Mdl.presets["tiny"], tables=TableConfig(rows=64, std=0.025, kind="hashed"))
+"""With tables whose rows are there from the beginning."""
 
 
 def selection(scenarios: list[list[int]], samples: list[int], n_scenarios: int = 2) -> Selection:
