@@ -16,7 +16,9 @@ from apache_beam.utils.timestamp import Duration
 from pipelines.drivers.flink.cuts import watermark_of
 from pipelines.drivers.flink.leg import Leg, LegCoder, LegTracker
 from pipelines.drivers.flink.reader import Portion, Reading, ShareReader
+from pipelines.drivers.flink.tell import EVERY_S
 from pipelines.graph import ITEMS, REPORT, USERS, as_packets
+from pipelines.reports import Report
 
 CALL_S = 0.5
 """A call ends after so long, so that a checkpoint may begin."""
@@ -50,6 +52,7 @@ class _Read(beam.DoFn, RestrictionProvider):
     def __init__(self, reading: Reading, limits: Limits) -> None:
         self.reading, self.limits = reading, limits
         self._readers: dict[int, ShareReader] = {}
+        self._sign_s = 0.0
 
     def initial_restriction(self, element: int) -> Leg:
         return Leg(limits=None if self.limits is None else self.limits[element])
@@ -76,6 +79,7 @@ class _Read(beam.DoFn, RestrictionProvider):
         while not (leg := tracker.current_restriction()).is_done():
             portion = self._reader(element).next(leg.commit, leg.limits)
             if portion is None:
+                yield from self._sign_of_life(element)
                 tracker.defer_remainder(Duration(REST_S))
                 return
             if not tracker.try_claim(portion.commit):
@@ -85,6 +89,12 @@ class _Read(beam.DoFn, RestrictionProvider):
             if time.monotonic() > until_s:
                 tracker.defer_remainder()
                 return
+
+    def _sign_of_life(self, share: int) -> Iterator[Any]:
+        """Now and then an empty report, so that what was reported is told in quiet times too."""
+        if share == 0 and time.monotonic() - self._sign_s > EVERY_S:
+            self._sign_s = time.monotonic()
+            yield beam.pvalue.TaggedOutput(REPORT, Report())
 
     def teardown(self) -> None:
         """End the connections."""

@@ -1,5 +1,6 @@
 """The graph of the pipeline on Flink, and its submission to a job server."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import closing
@@ -9,6 +10,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineState
 
 from pipelines.drivers.direct.guards import check_identity
 from pipelines.drivers.flink.carrier import Bytes
@@ -22,6 +24,7 @@ from pipelines.graph import EventsToWindows, WriteWindows
 from pipelines.sinks import WindowSink
 from pipelines.sources.kafka.source import KafkaSource
 from schemas.durable import read_json, write_bytes
+from schemas.errors import UserError
 from schemas.windows.names import FINAL_MARK
 
 
@@ -48,10 +51,19 @@ def run(settings: FlinkSettings) -> FlinkSummary:
     pipeline = beam.Pipeline(options=PipelineOptions(options_of(settings, None)))
     build(pipeline, settings, reading, limits_now(reading) if settings.final else None)
     result = pipeline.run()
-    result.wait_until_finish()
+    while not (told := told_by(settings)).get("complete"):
+        if PipelineState.is_terminal(result.state):
+            raise UserError("ended")
+        time.sleep(0.5)
+    result.cancel()
     write_bytes(settings.windows / FINAL_MARK, b"")
-    totals = read_json(settings.state / TOTALS)["counts"]
-    return FlinkSummary("", Counter(totals), settings.final)
+    return FlinkSummary("", Counter(told["counts"]), settings.final)
+
+
+def told_by(settings: FlinkSettings) -> dict[str, Any]:
+    """What the job last told of itself."""
+    path = settings.state / TOTALS
+    return read_json(path) if path.exists() else {}
 
 
 def limits_now(reading: Reading) -> Limits:

@@ -52,7 +52,6 @@ def options_of(settings: FlinkSettings, restore: Path | None) -> list[str]:
         "--finish_bundle_before_checkpointing",
         *_checkpoints(settings),
         *([] if restore is None else [f"--savepoint_path=file://{restore}"]),
-        *(["--shutdown_sources_after_idle_ms=1000"] if settings.final else []),
     ]
 
 

@@ -5,7 +5,6 @@ written since are of a past that did not happen, and are removed before the next
 """
 
 import json
-import math
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -22,14 +21,13 @@ from apache_beam.transforms.userstate import (
     TimerSpec,
     on_timer,
 )
-from apache_beam.utils.timestamp import Timestamp
 
 from pipelines.drivers.flink.cuts import END
 from pipelines.reports import Report, add_up
 from schemas.durable import write_json
 
 EVERY_S = 2.0
-"""Files are this old at most."""
+"""Files are about this old at most."""
 
 TOTALS = "totals.json"
 
@@ -50,33 +48,27 @@ class Tell(beam.PTransform[Any, Any]):
 class _Tell(beam.DoFn):
     HELD = BagStateSpec("held", BytesCoder())
     TOLD = ReadModifyWriteStateSpec("told", BytesCoder())
-    SOON = TimerSpec("soon", TimeDomain.REAL_TIME)
     LAST = TimerSpec("last", TimeDomain.WATERMARK)
 
     def __init__(self, state: Path, windows: Path) -> None:
         self.state, self.windows = state, windows
+        self._told_s = 0.0
 
     def process(
         self,
         element: tuple[int, bytes],
         held: Any = beam.DoFn.StateParam(HELD),
-        soon: Any = beam.DoFn.TimerParam(SOON),
+        told: Any = beam.DoFn.StateParam(TOLD),
         last: Any = beam.DoFn.TimerParam(LAST),
     ) -> None:
-        """Keep a report until the next moment to tell."""
-        held.add(element[1])
-        moment_s = (math.floor(time.time() / EVERY_S) + 1) * EVERY_S
-        soon.set(Timestamp(moment_s), dynamic_timer_tag=str(moment_s))
-        last.set(END)
+        """Keep a report; tell what was kept if that was not done for a while.
 
-    @on_timer(SOON)
-    def now_and_then(
-        self,
-        held: Any = beam.DoFn.StateParam(HELD),
-        told: Any = beam.DoFn.StateParam(TOLD),
-    ) -> None:
-        """Tell what has come."""
-        self._tell(held, told)
+        A timer of the clock would hold the watermark back, and with it the end of the job.
+        """
+        held.add(element[1])
+        last.set(END)
+        if time.monotonic() - self._told_s > EVERY_S:
+            self._tell(held, told, complete=False)
 
     @on_timer(LAST)
     def at_the_end(
@@ -84,19 +76,21 @@ class _Tell(beam.DoFn):
         held: Any = beam.DoFn.StateParam(HELD),
         told: Any = beam.DoFn.StateParam(TOLD),
     ) -> None:
-        """Tell all."""
-        self._tell(held, told)
+        """Tell all, and that it is all."""
+        self._tell(held, told, complete=True)
 
-    def _tell(self, held: Any, told: Any) -> None:
+    def _tell(self, held: Any, told: Any, *, complete: bool) -> None:
         reports = [Report.from_bytes(data) for data in held.read()]
         before = json.loads(told.read() or b'{"files": 0, "counts": {}}')
         report = add_up(reports)
         files = before["files"] + bool(report.letters().num_rows)
-        now = {"files": files, "counts": dict(Counter(before["counts"]) + report.counts)}
+        counts = dict(sorted((Counter(before["counts"]) + report.counts).items()))
+        now = {"files": files, "counts": counts, "complete": complete}
         self._write_letters(report, before["files"], files)
         write_json(self.state / TOTALS, now)
         told.write(json.dumps(now).encode())
         held.clear()
+        self._told_s = time.monotonic()
 
     def _write_letters(self, report: Report, before: int, files: int) -> None:
         folder = self.windows / "dead_letters"
