@@ -15,6 +15,11 @@ JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 _JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m"]
 """Small and quick to start; a real cluster wants other flags."""
 
+_LOG = [
+    "-Dorg.slf4j.simpleLogger.showDateTime=true",
+    "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
+]
+
 _OPENED = [
     "java.base/java.lang",
     "java.base/java.lang.reflect",
@@ -52,7 +57,7 @@ def java(main: str, *words: str | Path, heap: str) -> list[str]:
     opened = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED]
     path = ["-cp", f"{fetched(POM)}/*"]
     found = program("java", "Java 17 or newer")
-    return [found, *_JVM, f"-Xmx{heap}", *opened, *path, main, *map(str, words)]
+    return [found, *_JVM, *_LOG, f"-Xmx{heap}", *opened, *path, main, *map(str, words)]
 
 
 def job_manager(folder: Path) -> list[str]:

@@ -2,17 +2,19 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream import console
 from millstream.arguments import Subparsers, add_json
+from millstream.commands import flink
 from schemas.spec import load
 
 if TYPE_CHECKING:
     from pipelines.drivers.direct import Summary
+    from pipelines.drivers.flink import FlinkSummary
 
 SECTIONS = {
     "windows": ("windows", "divergent"),
@@ -52,12 +54,22 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--final", action="store_true", help="the input is complete: seal all that holds something"
     )
+    flink.add(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the direct driver and print what it sealed and counted."""
+    """Run the driver that was asked for and print what it sealed and counted."""
+    flink.check(args)
+    with console.progress("pipeline", unit="events") as advance:
+        on_flink = args.runner == "flink"
+        summary = flink.run(args, advance) if on_flink else _direct(args, advance)
+    print(_json(summary) if args.json else _text(args.windows, summary))
+    return 0
+
+
+def _direct(args: argparse.Namespace, advance: Callable[[int], None]) -> "Summary":
     from pipelines.drivers.direct import DirectSettings
     from pipelines.drivers.direct import run as run_direct
 
@@ -71,20 +83,19 @@ def run(args: argparse.Namespace) -> int:
         follow=args.follow,
         final=args.final,
     )
-    with console.progress("pipeline", unit="events") as advance:
-        summary = run_direct(settings, watch=lambda told: advance(told.rows))
-    print(_json(summary) if args.json else _text(args.windows, summary))
-    return 0
+    return run_direct(settings, watch=lambda told: advance(told.rows))
 
 
-def _json(summary: "Summary") -> str:
+def _json(summary: "Summary | FlinkSummary") -> str:
     values = {field.name: getattr(summary, field.name) for field in fields(summary)}
     return json.dumps(values, indent=2)
 
 
-def _text(windows: Path, summary: "Summary") -> str:
+def _text(windows: Path, summary: "Summary | FlinkSummary") -> str:
     state = "input complete" if summary.final else "waiting for more input"
-    lines = [f"{windows}: {summary.sealed} windows sealed in {summary.epochs} epochs, {state}"]
+    epochs = getattr(summary, "epochs", None)
+    how = "on Flink" if epochs is None else f"in {epochs} epochs"
+    lines = [f"{windows}: {summary.sealed} windows sealed {how}, {state}"]
     for heading, names in _by_section(summary.totals).items():
         lines.append(heading)
         lines += [f"  {name:<32} {summary.totals[name]:>12,}" for name in names]

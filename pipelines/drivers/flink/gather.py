@@ -1,7 +1,6 @@
 """All files of a window together, once the watermark has passed the cut that made them."""
 
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,11 +8,8 @@ import apache_beam as beam
 from apache_beam.coders import BytesCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
-from apache_beam.utils.timestamp import Timestamp
 
 from schemas.windows import FileEntry
-
-_log = logging.getLogger(__name__)
 
 
 class GatherAtCut(beam.PTransform[Any, Any]):
@@ -29,13 +25,15 @@ def _packed(start_ms: int, entry: FileEntry) -> tuple[int, bytes]:
 
 
 class _Gather(beam.DoFn):
+    """Keeps entries by window."""
+
     ENTRIES = BagStateSpec("entries", BytesCoder())
     CUT = TimerSpec("cut", TimeDomain.WATERMARK)
 
     def process(
         self,
         element: tuple[int, bytes],
-        timestamp: Timestamp = beam.DoFn.TimestampParam,
+        timestamp: Any = beam.DoFn.TimestampParam,
         entries: Any = beam.DoFn.StateParam(ENTRIES),
         timer: Any = beam.DoFn.TimerParam(CUT),
     ) -> None:
@@ -46,7 +44,7 @@ class _Gather(beam.DoFn):
     @on_timer(CUT)
     def at_cut(
         self,
-        start_ms: int = beam.DoFn.KeyParam,
+        start_ms: Any = beam.DoFn.KeyParam,
         entries: Any = beam.DoFn.StateParam(ENTRIES),
     ) -> Iterator[tuple[int, list[FileEntry]]]:
         """Give the window's entries, in an order of their own."""

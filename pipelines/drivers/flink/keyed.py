@@ -13,7 +13,7 @@ from apache_beam.transforms.userstate import (
     TimerSpec,
     on_timer,
 )
-from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
 from pipelines import packets
 from pipelines.drivers.flink.carrier import Bytes
@@ -57,7 +57,7 @@ class _Advance(beam.DoFn):
     def process(
         self,
         element: Packet,
-        timestamp: Timestamp = beam.DoFn.TimestampParam,
+        timestamp: Any = beam.DoFn.TimestampParam,
         held: Any = beam.DoFn.StateParam(HELD),
         timer: Any = beam.DoFn.TimerParam(CUT),
     ) -> None:
@@ -72,8 +72,8 @@ class _Advance(beam.DoFn):
     @on_timer(CUT)
     def at_cut(
         self,
-        shard: int = beam.DoFn.KeyParam,
-        timestamp: Timestamp = beam.DoFn.TimestampParam,
+        shard: Any = beam.DoFn.KeyParam,
+        timestamp: Any = beam.DoFn.TimestampParam,
         held: Any = beam.DoFn.StateParam(HELD),
         main: Any = beam.DoFn.StateParam(MAIN),
         apart: Any = beam.DoFn.StateParam(APART),
@@ -120,7 +120,9 @@ def _with_cut(cut: int, data: bytes) -> bytes:
 
 def _taken(held: Any, cut: int) -> tuple[list[bytes], list[bytes]]:
     """Take what was read, and what was made up to a cut, off the bag; the rest stays."""
-    read, made, staying = [], [], []
+    read: list[bytes] = []
+    made: list[bytes] = []
+    staying: list[bytes] = []
     for entry in held.read():
         own = int.from_bytes(entry[:_CUT_BYTES], "little", signed=True)
         (read if own == NO_CUT else made if own <= cut else staying).append(entry)

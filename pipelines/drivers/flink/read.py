@@ -38,8 +38,8 @@ class ReadKafka(beam.PTransform[Any, Any]):
     limits: Limits
 
     def expand(self, begin: Any) -> Any:
-        numbers = begin | "Shares" >> beam.Create(range(self.reading.readers)).with_output_types(int)
-        spread = numbers | "Spread" >> beam.Reshuffle()
+        shares = beam.Create(range(self.reading.readers)).with_output_types(int)
+        spread = begin | "Shares" >> shares | "Spread" >> beam.Reshuffle()
         stage = beam.ParDo(_Read(self.reading, self.limits))
         read = spread | "Read" >> stage.with_outputs(REPORT, ITEMS, main=USERS)
         return *(as_packets(read[tag], tag) for tag in (USERS, ITEMS)), read[REPORT]
