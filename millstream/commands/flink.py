@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from millstream.arguments import UsageError
 from pipelines.sources.kafka.address import is_kafka
@@ -11,7 +11,11 @@ from schemas.spec import load
 if TYPE_CHECKING:
     from pipelines.drivers.flink import FlinkSettings, FlinkSummary
 
-DEFAULTS = {"flink_workers": "localhost:50000", "parallelism": 2, "checkpoint_s": 10.0}
+DEFAULTS: dict[str, Any] = {
+    "flink_workers": "localhost:50000",
+    "parallelism": 2,
+    "checkpoint_s": 10.0,
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
-from infra.kafka import Broker, Missing, local_kafka
 from infra.jars import cache, fetched
+from infra.kafka import Broker, Missing, local_kafka
 from schemas.errors import UserError
 from tests.kafka_server import REQUIRED, broker_in, skipped_without_kafka
 

@@ -33,7 +33,8 @@ class KafkaPlanner:
 
     With `once` it reads what is there when it first looks; `limits` say it, if that is known.
     With `final` the input is complete: once all is read, the watermark is infinite. Partitions
-    that are not `mine` are somebody else's. A fetch ends after `fetch_s`.
+    that are not `mine` are somebody else's; how far these came when all of ours are silent says
+    `others_ms`. A fetch ends after `fetch_s`.
     """
 
     spec: Spec
@@ -43,6 +44,7 @@ class KafkaPlanner:
     final: bool
     limits: Mapping[str, int] | None = None
     mine: Callable[[Partition], bool] = lambda partition: True
+    others_ms: Callable[[int], int | None] = lambda now_ms: None
     fetch_s: float = FETCH_S
     _there: list[Partition] = field(default_factory=list)
     _first_seen_ms: dict[str, int] = field(default_factory=dict)
@@ -142,7 +144,9 @@ class KafkaPlanner:
         if any(name not in newest for name in holding):
             return None
         if not holding:
-            return None if commit.newest_ms is None else self._slack(commit.newest_ms)
+            reached = (commit.newest_ms, self.others_ms(now_ms))
+            known = [time_ms for time_ms in reached if time_ms is not None]
+            return self._slack(max(known)) if known else None
         return self._slack(min(newest[name] for name in holding))
 
     def _slack(self, newest_ms: int) -> int:

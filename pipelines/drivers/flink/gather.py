@@ -17,7 +17,8 @@ class GatherAtCut(beam.PTransform[Any, Any]):
 
     def expand(self, entries: Any) -> Any:
         as_json = beam.MapTuple(_packed).with_output_types(tuple[int, bytes])
-        return entries | "As JSON" >> as_json | "At its cut" >> beam.ParDo(_Gather())
+        gather: Any = _Gather
+        return entries | "As JSON" >> as_json | "At its cut" >> beam.ParDo(gather())
 
 
 def _packed(start_ms: int, entry: FileEntry) -> tuple[int, bytes]:

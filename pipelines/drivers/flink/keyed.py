@@ -84,25 +84,25 @@ class _Advance(beam.DoFn):
         if cut <= before.last_cut:
             return
         read, made = _taken(held, cut)
-        state, outputs = self._advanced(before, read, made, cut)
+        outputs = []
+        state = before.tables
+        if read:
+            state, told = self.step.advance(state, self._merged(read), before.last_cut)
+            outputs.append(told)
+        state, told = self.step.advance(state, self._merged(made), cut)
+        outputs.append(told)
         cells.save(before, ShardState(cut, state))
+        for one in outputs:
+            yield from self._given(shard, one)
+
+    def _given(self, shard: int, outputs: Tables) -> Iterator[Any]:
+        """A packet and a report, unless they would hold nothing."""
         going_on = {name: table for name, table in outputs.items() if name not in _TOLD}
         if any(table.num_rows for table in going_on.values()):
             yield shard, self.carrier.pack(going_on)
         report = Report.of_outputs(outputs)
         if report.counts:
             yield beam.pvalue.TaggedOutput(REPORT, report)
-
-    def _advanced(
-        self, before: ShardState, read: list[bytes], made: list[bytes], cut: int
-    ) -> tuple[Tables, Tables]:
-        """What was read acts after the last cut, what a stage made at this one."""
-        state, outputs = before.tables, []
-        if read:
-            state, told = self.step.advance(state, self._merged(read), before.last_cut)
-            outputs.append(told)
-        state, told = self.step.advance(state, self._merged(made), cut)
-        return state, packets.merge([*outputs, told])
 
     def _merged(self, inputs: Iterable[bytes]) -> Tables:
         merged = packets.merge(self.carrier.unpack(data) for data in inputs)

@@ -1,7 +1,6 @@
 """What one call of the Kafka reader has to do, and how Beam cuts it off where the call ends."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 
 from apache_beam.coders import Coder
@@ -12,17 +11,10 @@ from pipelines.drivers.direct.journal import Commit
 
 @dataclass(frozen=True)
 class Leg:
-    """Reading on from a commit; `limits` are the offsets at which a bounded run ends."""
+    """Reading on from a commit, unless all that this leg had to read was read."""
 
     commit: Commit = field(default_factory=Commit)
-    limits: Mapping[str, int] | None = None
     done: bool = False
-
-    def is_done(self) -> bool:
-        """Whether nothing is left to read, now or later."""
-        limits = self.limits or {}
-        read = all(self.commit.offsets.get(name, 0) >= stop for name, stop in limits.items())
-        return self.done or (self.limits is not None and read)
 
 
 class LegCoder(Coder):
@@ -40,7 +32,11 @@ class LegCoder(Coder):
 
 
 class LegTracker(RestrictionTracker):
-    """Claims commits: whoever claims one has read all up to it."""
+    """Claims commits: whoever claims one reads all up to it; None claims that no more comes.
+
+    Where the input ends is no part of a leg: a job that goes on from a checkpoint may be told of
+    an end that the one before did not know.
+    """
 
     def __init__(self, leg: Leg) -> None:
         self._leg = leg
@@ -48,24 +44,25 @@ class LegTracker(RestrictionTracker):
     def current_restriction(self) -> Leg:
         return self._leg
 
-    def try_claim(self, position: Commit) -> bool:
+    def try_claim(self, position: Commit | None) -> bool:
         if self._leg.done:
             return False
-        self._leg = replace(self._leg, commit=position)
+        done = position is None
+        self._leg = replace(self._leg, commit=position or self._leg.commit, done=done)
         return True
 
     def try_split(self, fraction_of_remainder: float) -> tuple[Leg, Leg] | None:
         """The rest becomes a leg of its own; a part of the rest cannot be told from it."""
-        if fraction_of_remainder != 0 or self._leg.is_done():
+        if fraction_of_remainder != 0 or self._leg.done:
             return None
         residual = self._leg
         self._leg = replace(residual, done=True)
         return self._leg, residual
 
     def check_done(self) -> bool:
-        if not self._leg.is_done():
+        if not self._leg.done:
             raise ValueError("expected a leg that was read to its end or cut off, received neither")
         return True
 
     def is_bounded(self) -> bool:
-        return self._leg.limits is not None
+        return False

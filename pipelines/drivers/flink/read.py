@@ -13,6 +13,7 @@ from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.utils.timestamp import Duration
 
+from pipelines.drivers.direct.journal import Commit
 from pipelines.drivers.flink.cuts import watermark_of
 from pipelines.drivers.flink.leg import Leg, LegCoder, LegTracker
 from pipelines.drivers.flink.reader import Portion, Reading, ShareReader
@@ -54,8 +55,8 @@ class _Read(beam.DoFn, RestrictionProvider):
         self._readers: dict[int, ShareReader] = {}
         self._sign_s = 0.0
 
-    def initial_restriction(self, element: int) -> Leg:
-        return Leg(limits=None if self.limits is None else self.limits[element])
+    def initial_restriction(self, element: int) -> Leg:  # noqa: ARG002  see Beam
+        return Leg()
 
     def create_tracker(self, restriction: Leg) -> LegTracker:
         return LegTracker(restriction)
@@ -76,8 +77,8 @@ class _Read(beam.DoFn, RestrictionProvider):
     ) -> Iterator[Any]:
         """Read for a while, then leave the rest to a later call."""
         until_s = time.monotonic() + CALL_S
-        while not (leg := tracker.current_restriction()).is_done():
-            portion = self._reader(element).next(leg.commit, leg.limits)
+        while not self._is_read(element, commit := tracker.current_restriction().commit):
+            portion = self._reader(element).next(commit)
             if portion is None:
                 yield from self._sign_of_life(element)
                 tracker.defer_remainder(Duration(REST_S))
@@ -89,6 +90,16 @@ class _Read(beam.DoFn, RestrictionProvider):
             if time.monotonic() > until_s:
                 tracker.defer_remainder()
                 return
+        tracker.try_claim(None)
+
+    def _limits_of(self, share: int) -> Mapping[str, int] | None:
+        return None if self.limits is None else self.limits[share]
+
+    def _is_read(self, share: int, commit: Commit) -> bool:
+        limits = self._limits_of(share)
+        return limits is not None and all(
+            commit.offsets.get(name, 0) >= stop for name, stop in limits.items()
+        )
 
     def _sign_of_life(self, share: int) -> Iterator[Any]:
         """Now and then an empty report, so that what was reported is told in quiet times too."""
@@ -104,7 +115,7 @@ class _Read(beam.DoFn, RestrictionProvider):
 
     def _reader(self, share: int) -> ShareReader:
         if share not in self._readers:
-            self._readers[share] = ShareReader(self.reading, share)
+            self._readers[share] = ShareReader(self.reading, share, self._limits_of(share))
         return self._readers[share]
 
 

@@ -5,7 +5,7 @@ Offsets, watermark and idleness come from the direct driver's planner: one piece
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from pipelines import packets
 from pipelines.drivers.direct.journal import Commit, Plan
 from pipelines.drivers.direct.kafka_planner import KafkaPlanner
 from pipelines.drivers.flink.cuts import DUE, cuts_between, cuts_of_events, due
+from pipelines.drivers.flink.tails import Tails
 from pipelines.graph import Packet
 from pipelines.read_events import read_events
 from pipelines.reports import Report, add_up
@@ -57,26 +58,31 @@ class Portion:
 
 
 class ShareReader:
-    """Reads one share; holds a connection, and nothing that would have to be kept."""
+    """Reads one share; holds connections, and nothing that would have to be kept.
 
-    def __init__(self, reading: Reading, share: int) -> None:
+    `limits` are the offsets of its partitions where the input ends, if it does.
+    """
+
+    def __init__(self, reading: Reading, share: int, limits: Mapping[str, int] | None) -> None:
         self.reading, self.share = reading, share
         self._deadline_s = 0.0
         self._source = KafkaSource(reading.address, reading.spec, stopped=self._has_waited)
+        self._others = KafkaSource(reading.address, reading.spec, stopped=self._has_waited)
         self._planner = KafkaPlanner(
             reading.spec,
             self._source,
             reading.rows,
             once=False,
             final=False,
+            limits=limits,
+            others_ms=Tails(self._others).newest_ms,
             fetch_s=FETCH_S,
             mine=lambda partition: reading.reader_of(partition) == share,
         )
 
-    def next(self, commit: Commit, limits: dict[str, int] | None) -> Portion | None:
+    def next(self, commit: Commit) -> Portion | None:
         """What comes after a commit; None if there is nothing now, or nobody answers."""
         self._deadline_s = time.monotonic() + PATIENCE_S
-        self._planner.limits = limits
         try:
             plan = self._planner.next(commit, _now_ms)
             return None if plan is None else self._read(plan, commit)
@@ -84,8 +90,9 @@ class ShareReader:
             return None
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connections."""
         self._source.close()
+        self._others.close()
 
     def _has_waited(self) -> bool:
         return time.monotonic() > self._deadline_s
