@@ -149,6 +149,7 @@ class Cluster:
             "heartbeat.interval": "1000",
             "heartbeat.timeout": "8000",
             "web.submit.enable": "false",
+            "classloader.resolve-order": "parent-first",
         }
 
 

@@ -11,6 +11,7 @@ from schemas.spec import load
 if TYPE_CHECKING:
     from pipelines.drivers.flink import FlinkSettings, FlinkSummary
 
+NEEDED = ("flink_job_server", "flink_rest")
 DEFAULTS: dict[str, Any] = {
     "flink_workers": "localhost:50000",
     "parallelism": 2,
@@ -29,6 +30,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("with --runner flink")
     group.add_argument(
         "--flink-job-server", metavar="HOST:PORT", help="Beam's job server for the cluster"
+    )
+    group.add_argument(
+        "--flink-rest", metavar="http://HOST:PORT", help="the job manager's REST interface"
     )
     group.add_argument(
         "--flink-workers",
@@ -52,16 +56,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Raises UsageError for options that do not go together."""
-    given = [name for name in ("flink_job_server", *DEFAULTS) if getattr(args, name) is not None]
+    given = [name for name in (*NEEDED, *DEFAULTS) if getattr(args, name) is not None]
     if args.runner != "flink":
         if given:
             option = given[0].replace("_", "-")
             raise UsageError(f"--{option}: expected --runner flink with it, received none")
         return
-    if args.flink_job_server is None:
+    if any(getattr(args, name) is None for name in NEEDED):
         raise UsageError(
-            "--runner flink: expected --flink-job-server HOST:PORT with it, received none; "
-            "`make flink` starts one on this machine"
+            "--runner flink: expected --flink-job-server HOST:PORT and --flink-rest "
+            "http://HOST:PORT with it, received one or none; `make flink` starts a cluster here"
         )
     if not is_kafka(args.source):
         raise UsageError(
@@ -91,6 +95,7 @@ def _settings(args: argparse.Namespace) -> "FlinkSettings":
         windows=args.windows,
         state=args.state or args.windows.with_name(f"{args.windows.name}.state"),
         job_server=args.flink_job_server,
+        rest=args.flink_rest,
         workers=given["flink_workers"],
         shards=args.shards,
         epoch_rows=args.epoch_rows,

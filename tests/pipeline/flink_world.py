@@ -77,6 +77,7 @@ def flink_settings(
         windows=folder / "windows",
         state=folder / "state",
         job_server=cluster.endpoint,
+        rest=cluster.dashboard,
         workers=cluster.pool,
         shards=SHARDS,
         checkpoint_s=2.0,

@@ -1,6 +1,5 @@
-"""What we say to Beam's job server once a job is handed in, and what it says of the job."""
+"""How a job is handed in: through Beam's job server, which turns it into one of Flink's."""
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -14,16 +13,6 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 from schemas.errors import UserError
 
 ANSWER_S = 10.0
-
-_ENDED = (
-    api.JobState.STOPPED,
-    api.JobState.DONE,
-    api.JobState.FAILED,
-    api.JobState.CANCELLED,
-    api.JobState.DRAINED,
-)
-
-_OURS = re.compile(r"(?:UserError|StoreError|SpecError): (.+)")
 
 
 @dataclass(frozen=True)
@@ -59,32 +48,22 @@ class JobServer:
             ) from error
         return str(job)
 
-    def runs(self, job: str) -> bool:
-        """Whether a job is there and has not ended. Raises UserError if nobody answers."""
-        request = api.GetJobStateRequest(job_id=job)
-        try:
-            state = self._stub().GetState(request, timeout=ANSWER_S).state
-        except grpc.RpcError as error:
-            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                self.check()
-            return False
-        return state not in _ENDED
+    def failed(self, job: str) -> str | None:
+        """Why a job failed, if it did, as one line; it may never have reached the cluster."""
+        with suppress(grpc.RpcError):
+            state = self._stub().GetState(api.GetJobStateRequest(job_id=job), timeout=ANSWER_S)
+            if state.state == api.JobState.FAILED:
+                return self._last_error(job)
+        return None
 
-    def why_ended(self, job: str) -> str:
-        """The last thing that was said of a job's end, as one line."""
+    def _last_error(self, job: str) -> str:
         said = "nothing was said"
         with suppress(grpc.RpcError):
             request = api.JobMessagesRequest(job_id=job)
             for message in self._stub().GetMessageStream(request, timeout=ANSWER_S):
                 if message.message_response.importance == api.JobMessage.JOB_MESSAGE_ERROR:
                     said = message.message_response.message_text
-        ours = _OURS.findall(said)
-        return ours[-1] if ours else said.strip().splitlines()[0]
-
-    def cancel(self, job: str) -> None:
-        """End a job; its last checkpoint stays."""
-        with suppress(grpc.RpcError):
-            self._stub().Cancel(api.CancelJobRequest(job_id=job), timeout=60)
+        return said.strip().splitlines()[0]
 
     def _stub(self) -> beam_job_api_pb2_grpc.JobServiceStub:
         return beam_job_api_pb2_grpc.JobServiceStub(grpc.insecure_channel(self.address))

@@ -12,6 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.drivers.direct.guards import check_identity, locked, stoppable
+from pipelines.drivers.flink.cluster import FlinkCluster
 from pipelines.drivers.flink.graph import build
 from pipelines.drivers.flink.job_server import JobServer
 from pipelines.drivers.flink.read import Limits
@@ -23,10 +24,15 @@ from schemas.durable import read_json, write_bytes, write_json
 from schemas.errors import UserError
 from schemas.windows.names import FINAL_MARK
 
-JOB = "job.json"
-"""Names the job that was handed in last."""
+READERS = "readers.json"
 
 POLL_S = 0.5
+
+PATIENCE_S = 60.0
+"""A job manager may be away so long."""
+
+SETTLED_S = 300.0
+"""A job may take so long to reach the cluster, and to leave it."""
 
 Watch = Callable[[int], None]
 """Hears how many events were read since it last heard."""
@@ -52,9 +58,7 @@ def run(settings: FlinkSettings, watch: Watch = lambda events: None) -> FlinkSum
     with locked(settings.state), stoppable() as stopped:
         check_identity(settings.state, settings.spec, settings.shards)
         if not _told(settings).get("complete"):
-            server = JobServer(settings.job_server)
-            server.check()
-            _watch(settings, server, _job(settings, server), watch, stopped)
+            _Job(settings, watch, stopped).run()
     told = _told(settings)
     complete = told.get("complete", False)
     if complete:
@@ -63,14 +67,71 @@ def run(settings: FlinkSettings, watch: Watch = lambda events: None) -> FlinkSum
     return FlinkSummary(totals["windows"], totals, complete)
 
 
-def _job(settings: FlinkSettings, server: JobServer) -> str:
-    """The job that runs, or a new one."""
-    path = settings.state / JOB
-    job: str = read_json(path)["job"] if path.exists() else ""
-    if not job or not server.runs(job):
-        job = _submit(settings, server)
-        write_json(path, {"job": job})
-    return job
+class _Job:
+    """The one job of a state."""
+
+    def __init__(self, settings: FlinkSettings, watch: Watch, stopped: Callable[[], bool]) -> None:
+        self.settings, self.watch, self.stopped = settings, watch, stopped
+        self.server = JobServer(settings.job_server)
+        self.cluster = FlinkCluster(settings.rest)
+        self._read = 0
+        self._answered_s = time.monotonic()
+
+    def run(self) -> None:
+        """Find the job or hand it in; look at it until it is done or somebody asks for the end."""
+        self.server.check()
+        job = self.cluster.running(self.settings.job_name) or self._submit()
+        while not self._is_done() and not self.stopped():
+            self._look(job)
+            time.sleep(POLL_S)
+        self.cluster.cancel(job)
+        self._wait(lambda: self.cluster.running(self.settings.job_name) is None)
+
+    def _submit(self) -> str:
+        """Hand it in, and wait until the cluster knows it."""
+        handed_in = _submit(self.settings, self.server)
+
+        def settled() -> str | None:
+            reason = self.server.failed(handed_in)
+            if reason is not None:
+                raise self._ended(reason)
+            return self.cluster.running(self.settings.job_name)
+
+        return str(self._wait(settled))
+
+    def _look(self, job: str) -> None:
+        """Raises UserError if the job has ended, or nobody could say so for a while."""
+        try:
+            running = self.cluster.running(self.settings.job_name)
+        except UserError:
+            if time.monotonic() - self._answered_s > PATIENCE_S:
+                raise
+            return
+        self._answered_s = time.monotonic()
+        if running != job and not self._is_done():
+            raise self._ended(self.cluster.why_ended(job))
+
+    def _is_done(self) -> bool:
+        told = _told(self.settings)
+        events = _events(told)
+        self.watch(events - self._read)
+        self._read = events
+        return bool(told.get("complete", False))
+
+    def _wait(self, condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + SETTLED_S
+        while not (met := condition()) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        if not met:
+            raise self._ended(f"no answer to that within {SETTLED_S:.0f} s")
+        return met
+
+    def _ended(self, reason: str) -> UserError:
+        return UserError(
+            f"{self.settings.rest}: expected job {self.settings.job_name!r} to run, received: "
+            f"{reason}. What was read up to its last checkpoint is not lost: the same command "
+            "goes on from there."
+        )
 
 
 def _submit(settings: FlinkSettings, server: JobServer) -> str:
@@ -79,7 +140,7 @@ def _submit(settings: FlinkSettings, server: JobServer) -> str:
         spec=settings.spec,
         address=settings.source,
         shards=settings.shards,
-        readers=settings.parallelism,
+        readers=_readers(settings),
         rows=settings.epoch_rows,
     )
     limits = _limits(reading, complete=settings.final)
@@ -87,6 +148,14 @@ def _submit(settings: FlinkSettings, server: JobServer) -> str:
     pipeline = beam.Pipeline(options=options)
     build(pipeline, settings, reading, limits)
     return server.submit(pipeline, options)
+
+
+def _readers(settings: FlinkSettings) -> int:
+    """How many share the partitions: as many as when the state began, for it says who read what."""
+    path = settings.state / READERS
+    if not path.exists():
+        write_json(path, settings.parallelism)
+    return int(read_json(path))
 
 
 def _limits(reading: Reading, *, complete: bool) -> Limits:
@@ -110,30 +179,6 @@ def newest_checkpoint(root: Path) -> Path | None:
     found = root.glob("*/chk-*/_metadata")
     newest = max(found, key=lambda path: path.stat().st_mtime, default=None)
     return None if newest is None else newest.parent
-
-
-def _watch(
-    settings: FlinkSettings,
-    server: JobServer,
-    job: str,
-    watch: Watch,
-    stopped: Callable[[], bool],
-) -> None:
-    """Look at the job until its input is complete and sealed, or somebody asks for the end."""
-    read = 0
-    while not (told := _told(settings)).get("complete") and not stopped():
-        events = _events(told)
-        watch(events - read)
-        read = events
-        if not server.runs(job):
-            raise UserError(
-                f"{settings.job_server}: expected job {job} to run, received its end: "
-                f"{server.why_ended(job)}. What was read up to its last checkpoint is not lost: "
-                "the same command goes on from there."
-            )
-        time.sleep(POLL_S)
-    watch(_events(_told(settings)) - read)
-    server.cancel(job)
 
 
 def _events(told: dict[str, Any]) -> int:

@@ -1,5 +1,6 @@
 """A run of the Flink driver, and the options of Beam that follow from it."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ class FlinkSettings:
     """What is to run, and where.
 
     `windows` and `state` are folders that this machine, the task managers and the workers all see
-    under the same path. `workers` is where a task manager finds a pool of Python workers. With
+    under the same path. `job_server` and `rest` are Beam's job server and the job manager's REST
+    interface; `workers` is where a task manager finds a pool of Python workers. With
     `final` the input is what the topics hold now; without, the job never ends.
     """
 
@@ -20,12 +22,19 @@ class FlinkSettings:
     windows: Path
     state: Path
     job_server: str
+    rest: str
     workers: str = "localhost:50000"
     shards: int = 16
     parallelism: int = 2
     epoch_rows: int = 600_000
     checkpoint_s: float = 10.0
     final: bool = False
+
+    @property
+    def job_name(self) -> str:
+        """Names the job of this state among all jobs of the cluster."""
+        place = hashlib.sha256(str(self.state.absolute()).encode()).hexdigest()[:8]
+        return f"millstream-{self.spec.name}-{place}"
 
     @property
     def checkpoints(self) -> Path:
@@ -46,7 +55,7 @@ def options_of(settings: FlinkSettings, restore: Path | None) -> list[str]:
         "--environment_type=EXTERNAL",
         f"--environment_config={settings.workers}",
         f"--parallelism={settings.parallelism}",
-        "--job_name=millstream",
+        f"--job_name={settings.job_name}",
         "--max_bundle_size=1",
         "--max_bundle_time_mills=50",
         "--finish_bundle_before_checkpointing",
