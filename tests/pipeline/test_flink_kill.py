@@ -1,5 +1,6 @@
 """`kill -9` of every part of a Flink cluster: the windows are those of an undisturbed run."""
 
+import json
 import random
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from kafka import KafkaProducer
 
 from infra.flink import Cluster
 from infra.kafka import Broker
@@ -17,7 +19,7 @@ from schemas.durable import read_json
 from schemas.spec import Spec
 from tests.kafka_topics import send
 from tests.pipeline.flink_world import SHARDS, digests, direct
-from tests.pipeline.kafka_world import kafka_spec, prepared, publish
+from tests.pipeline.kafka_world import kafka_spec, prepared
 from tests.pipeline.small_world import SPEC_TOML, Events, small_world, write_json_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]
@@ -66,18 +68,23 @@ class Pipeline:
             self.process.kill()
             self.process.wait()
 
-    def until(self, condition: Callable[[], bool]) -> None:
-        """Wait, while the run goes on."""
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def stop(self) -> None:
+        """As an operator does: SIGTERM, and it ends in order."""
+        assert self.process is not None
+        self.process.terminate()
+        assert self.ended()[0] == 0
+
+    def until_sealed(self, after_ms: int) -> None:
+        """Wait until a window of this time or later is sealed, and a checkpoint is there."""
         deadline = time.monotonic() + PATIENCE_S
-        while not condition():
-            assert time.monotonic() < deadline
-            assert self.process is not None
-            if self.process.poll() is not None:
+        while max(digests(self.folder), default=-1) < after_ms or self.checkpoint() is None:
+            assert time.monotonic() < deadline, sorted(digests(self.folder))
+            if not self.runs():
                 raise AssertionError(self.ended())
             time.sleep(0.1)
-
-    def sealed(self) -> int:
-        return len(digests(self.folder))
 
     def checkpoint(self) -> Path | None:
         return newest_checkpoint(self.folder / "state" / "checkpoints")
@@ -97,12 +104,24 @@ def _with_topics(spec: Spec) -> str:
     return text
 
 
-def part_of(events: Events, number: int, parts: int) -> Events:
-    """The events of one of equal stretches of time."""
+def publish_part(broker: Broker, spec: Spec, events: Events, number: int, parts: int) -> None:
+    """One of equal stretches of time, second by second, so that nothing comes later than slack."""
     first_ms, stop_ms = number * LAST_MS // parts, (number + 1) * LAST_MS // parts
-    return {
-        s: [e for e in rows if first_ms <= e["time_ms"] < stop_ms] for s, rows in events.items()
-    }
+    ordered = sorted(
+        ((event["time_ms"], stream, event) for stream, rows in events.items() for event in rows),
+        key=lambda one: one[:2],
+    )
+    with KafkaProducer(bootstrap_servers=broker.address, linger_ms=2) as producer:
+        second = 0
+        for at, (time_ms, stream, event) in enumerate(ordered):
+            if not first_ms <= time_ms < stop_ms:
+                continue
+            if time_ms // 1_000 != second:
+                second = time_ms // 1_000
+                producer.flush()
+            value = json.dumps(event, ensure_ascii=False).encode()
+            producer.send(spec.streams[stream].topic, value, partition=at % PARTITIONS)
+        producer.flush()
 
 
 BAD = [b"{", b'{"event_id": "x"}', b"[1]", b"\xff"]
@@ -123,20 +142,19 @@ def disturbed_run_equals_undisturbed(
     undisturbed = direct(kafka_spec(), folder / "events", folder / "whole")
     pipeline = Pipeline(cluster, broker, spec, folder / "disturbed")
     parts = len(kills) + 1
+    clicks = spec.streams["click"].topic
     try:
-        for number, kill in enumerate([*kills, None]):
-            publish(broker, spec, part_of(events, number, parts))
-            send(broker, {spec.streams["click"].topic: BAD})
-            if kill is None:
-                break
-            if pipeline.process is None or pipeline.process.poll() is not None:
+        for number, kill in enumerate(kills):
+            publish_part(broker, spec, events, number, parts)
+            send(broker, {clicks: BAD})
+            if not pipeline.runs():
                 pipeline.start("--follow")
-            before = pipeline.sealed()
-            pipeline.until(lambda: pipeline.sealed() > before and pipeline.checkpoint() is not None)
+            pipeline.until_sealed(after_ms=(number + 1) * LAST_MS // parts - 40_000)
             kill(pipeline)
-        pipeline.until(lambda: pipeline.sealed() >= parts) if pipeline.process.poll() is None else 0
-        pipeline.process.terminate()
-        pipeline.ended()
+        publish_part(broker, spec, events, len(kills), parts)
+        send(broker, {clicks: BAD})
+        if pipeline.runs():
+            pipeline.stop()
         pipeline.start("--final")
         assert pipeline.ended() == (0, "")
     finally:
