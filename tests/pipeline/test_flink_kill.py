@@ -19,7 +19,7 @@ from schemas.durable import read_json
 from schemas.spec import Spec
 from tests.kafka_topics import send
 from tests.pipeline.flink_world import SHARDS, digests, direct
-from tests.pipeline.kafka_world import kafka_spec, prepared
+from tests.pipeline.kafka_world import PARTITIONS, kafka_spec, prepared
 from tests.pipeline.small_world import SPEC_TOML, Events, small_world, write_json_lines
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_200)]

@@ -1,0 +1,187 @@
+"""The parts of the Flink driver that need no cluster: time, cuts, legs, cells, wrong usage."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.utils.timestamp import MAX_TIMESTAMP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from millstream.cli import main
+from pipelines.drivers.direct.journal import Commit
+from pipelines.drivers.flink.cuts import (
+    MOST_CUTS,
+    cut_at,
+    cuts_between,
+    cuts_of_events,
+    moment_of,
+    watermark_of,
+)
+from pipelines.drivers.flink.job_server import JobServer
+from pipelines.drivers.flink.leg import Leg, LegCoder, LegTracker
+from pipelines.drivers.flink.run import newest_checkpoint
+from pipelines.drivers.flink.shard_state import Cells, ShardState
+from pipelines.steps.step import FINAL_CUT, NO_CUT
+from schemas.errors import UserError
+from schemas.spec import Window
+from tests.pipeline.small_world import SPEC_TOML
+
+WINDOW = Window(length_ms=10, maturity_ms=5)
+"""Cuts at 5, 15, 25 …; the window [0, 10) is sealed at 15."""
+
+
+@given(st.integers(-(1 << 50), 1 << 50))
+def test_a_cut_survives_the_way_into_beam_s_time_and_back(cut: int) -> None:
+    assert cut_at(moment_of(cut)) == cut
+
+
+def test_the_cut_of_a_complete_input_stands_before_the_end_of_beam_s_time() -> None:
+    assert cut_at(moment_of(FINAL_CUT)) == FINAL_CUT
+    assert moment_of(FINAL_CUT) < MAX_TIMESTAMP
+
+
+def test_beam_fires_a_cut_when_our_watermark_reaches_it() -> None:
+    """Beam fires what is before its watermark."""
+    assert moment_of(15) < watermark_of(15)
+    assert moment_of(15) >= watermark_of(14)
+
+
+def test_an_exposure_matters_at_its_window_s_cut_and_feedback_at_the_next() -> None:
+    exposures = {"exposure": pa.table({"time_ms": [0, 9, 10]})}
+    feedback = {"feedback": pa.table({"time_ms": [5, 6]}), "item": pa.table({"time_ms": [26]})}
+    assert cuts_of_events(exposures, WINDOW).tolist() == [15, 25]
+    assert cuts_of_events(feedback, WINDOW).tolist() == [5, 15, 35]
+    assert cuts_of_events({}, WINDOW).tolist() == []
+
+
+@given(st.integers(-200, 200), st.integers(0, 200))
+def test_the_cuts_that_time_has_passed_are_those_on_the_grid(after_ms: int, passed_ms: int) -> None:
+    until_ms = after_ms + passed_ms
+    grid = [cut for cut in range(-305, 505, 10) if after_ms < cut <= until_ms]
+    assert cuts_between(after_ms, until_ms, WINDOW).tolist() == grid
+
+
+def test_a_leap_in_time_wakes_a_shard_a_bounded_number_of_times() -> None:
+    cuts = cuts_between(0, 1_000_000, WINDOW)
+    assert len(cuts) == MOST_CUTS
+    assert cuts[-1] == 999_995
+
+
+def test_a_leg_is_cut_off_where_it_was_claimed_and_the_rest_goes_on_from_there() -> None:
+    tracker = LegTracker(Leg())
+    read = Commit(epoch=1, offsets={"click/0": 7})
+    assert tracker.try_claim(read)
+    split = tracker.try_split(0)
+    assert split is not None and split[1] == Leg(read)
+    assert tracker.check_done()
+    assert not tracker.try_claim(Commit(epoch=2))
+    assert LegTracker(Leg()).try_split(0.5) is None
+
+
+def test_a_leg_that_was_left_unread_is_an_error_and_one_that_was_ended_is_not() -> None:
+    tracker = LegTracker(Leg())
+    with pytest.raises(ValueError, match="expected a leg that was read to its end or cut off"):
+        tracker.check_done()
+    assert tracker.try_claim(None)
+    assert tracker.check_done()
+    assert tracker.try_split(0) is None
+
+
+def test_a_leg_comes_back_from_a_checkpoint_as_it_was() -> None:
+    leg = Leg(Commit(epoch=3, offsets={"click/0": 7}, active_ms={"click/0": 1}, newest_ms=5))
+    assert LegCoder().decode(LegCoder().encode(leg)) == leg
+
+
+class Value:
+    """A cell with one value."""
+
+    value: bytes | None = None
+
+    def read(self) -> bytes | None:
+        return self.value
+
+    def write(self, value: bytes) -> None:
+        self.value = value
+
+
+class Bag(list[bytes]):
+    """A cell with many, which counts what is written."""
+
+    written = 0
+
+    def read(self) -> list[bytes]:
+        return list(self)
+
+    def add(self, value: bytes) -> None:
+        self.written += 1
+        self.append(value)
+
+
+def test_tables_that_do_not_change_are_written_once() -> None:
+    bag = Bag()
+    cells = Cells(Value(), bag)
+    empty = cells.load()
+    assert (empty.last_cut, dict(empty.tables)) == (NO_CUT, {})
+    small, first, second = (pa.table({"a": np.arange(n)}) for n in (2, 5, 7))
+    one = ShardState(15, {"small": small, "segment-x-0": first})
+    cells.save(empty, one)
+    loaded = cells.load()
+    assert loaded.last_cut == 15 and dict(loaded.tables) == dict(one.tables)
+    two = ShardState(25, {"small": first, "segment-x-0": first, "segment-x-1": second})
+    cells.save(loaded, two)
+    assert bag.written == 2
+    assert dict(cells.load().tables) == dict(two.tables)
+    three = ShardState(35, {"segment-x-1": second})
+    cells.save(cells.load(), three)
+    assert len(bag) == 1
+    assert dict(cells.load().tables) == dict(three.tables)
+
+
+def test_the_newest_complete_checkpoint_of_any_job_is_found(tmp_path: Path) -> None:
+    assert newest_checkpoint(tmp_path) is None
+    for job, number in (("a", 9), ("b", 1)):
+        folder = tmp_path / job / f"chk-{number}"
+        folder.mkdir(parents=True)
+        (folder / "_metadata").touch()
+    (tmp_path / "b" / "chk-2").mkdir()
+    assert newest_checkpoint(tmp_path) == tmp_path / "b" / "chk-1"
+
+
+def test_a_job_server_that_is_not_there_is_told_in_one_paragraph() -> None:
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:1: expected Beam's job server for Flink"):
+        JobServer("127.0.0.1:1").check()
+
+
+BASE = ["pipeline", "--spec", "spec.toml", "--windows", "w"]
+KAFKA = ["--source", "kafka://127.0.0.1:1"]
+FLINK = ["--runner", "flink", "--flink-job-server", "h:1", "--flink-rest", "http://h:2"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([*KAFKA, "--flink-workers", "h:1"], "--flink-workers: expected --runner flink with it"),
+        ([*KAFKA, "--runner", "flink", "--final"], "expected --flink-job-server HOST:PORT"),
+        (["--source", "events", *FLINK, "--final"], "--source: expected kafka://HOST:PORT"),
+        ([*KAFKA, *FLINK], "--runner flink: expected --follow, or --final"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main([*BASE, *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_job_server_the_command_fails_in_one_paragraph(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.toml").write_text(SPEC_TOML)
+    words = ["--flink-job-server", "127.0.0.1:1", "--flink-rest", "http://127.0.0.1:1", "--final"]
+    assert main([*BASE, *KAFKA, "--runner", "flink", *words]) == 1
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith("millstream: 127.0.0.1:1: expected Beam's job server for Flink")
+    assert "--flink-job-server HOST:PORT" in said
