@@ -80,11 +80,14 @@ class Pipeline:
     def until_sealed(self, after_ms: int) -> None:
         """Wait until a window of this time or later is sealed, and a checkpoint is there."""
         deadline = time.monotonic() + PATIENCE_S
-        while max(digests(self.folder), default=-1) < after_ms or self.checkpoint() is None:
-            assert time.monotonic() < deadline, sorted(digests(self.folder))
+        while max(self.sealed(), default=-1) < after_ms or self.checkpoint() is None:
+            assert time.monotonic() < deadline, self.sealed()
             if not self.runs():
                 raise AssertionError(self.ended())
             time.sleep(0.1)
+
+    def sealed(self) -> dict[int, str]:
+        return digests(self.folder) if (self.folder / "windows").exists() else {}
 
     def checkpoint(self) -> Path | None:
         return newest_checkpoint(self.folder / "state" / "checkpoints")
