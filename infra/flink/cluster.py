@@ -46,9 +46,8 @@ class Cluster:
     def __post_init__(self) -> None:
         self.job_manager = Process("Flink's job manager", self.folder / "job-manager.log")
         self.job_server = Process("Beam's job server", self.folder / "job-server.log")
-        # Workers are started as `python`: the one of this environment must come first.
-        path = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
-        self.workers = Process("the pool of workers", self.folder / "workers.log", path)
+        here = {"PYTHONPATH": str(ROOT)}
+        self.workers = Process("the pool of workers", self.folder / "workers.log", here)
         self.task_managers = [
             Process(f"task manager {number}", self.folder / f"task-manager-{number}.log")
             for number in range(self.size)
@@ -75,39 +74,52 @@ class Cluster:
         Raises Missing without Java or Maven, UserError for a taken port or, with the end of the
         log, for a part that does not answer.
         """
+        ports = self.ports
+        for port in (ports.job_server, ports.rest, ports.workers, ports.artifacts, ports.rpc):
+            check_free(port)
         java.configure(self.folder / "conf", {**self._settings(), **self.settings})
-        self.start_workers(patience_s)
-        self.start_job_manager(patience_s)
-        for number in range(self.size):
-            self.start_task_manager(number)
-        self._start_job_server(patience_s)
+        self._launch()
+        self._wait_for_workers(patience_s)
+        self._wait_for_job_manager(patience_s)
+        self.job_server.wait_for(lambda: listens(ports.job_server), self.endpoint, patience_s)
         self.task_managers[-1].wait_for(self._is_complete, self.dashboard, patience_s)
 
     def start_workers(self, patience_s: float = 60.0) -> None:
-        """Start the pool of workers."""
-        check_free(self.ports.workers)
-        words = ["-m", "pipelines.drivers.flink.workers", "--port", str(self.ports.workers)]
-        self.workers.start([sys.executable, *words])
-        self.workers.wait_for(lambda: listens(self.ports.workers), self.pool, patience_s)
+        """Start the pool of workers anew."""
+        self._launch_workers()
+        self._wait_for_workers(patience_s)
 
     def start_job_manager(self, patience_s: float = 60.0) -> None:
-        """Start the job manager."""
-        check_free(self.ports.rest)
+        """Start the job manager anew."""
         self.job_manager.start(java.job_manager(self.folder / "conf"))
-        self.job_manager.wait_for(self._answers, self.dashboard, patience_s)
+        self._wait_for_job_manager(patience_s)
 
     def start_task_manager(self, number: int) -> None:
         """Start one task manager; it joins when it is ready."""
-        self.task_managers[number].start(java.task_manager(self.folder / "conf", 0))
+        self.task_managers[number].start(java.task_manager(self.folder / "conf"))
 
-    def _start_job_server(self, patience_s: float) -> None:
-        check_free(self.ports.job_server)
-        staged = self.folder / "artifacts"
+    def _launch(self) -> None:
+        """Start all parts at once: each finds the others when they are there."""
         ports = self.ports
+        self._launch_workers()
+        self.job_manager.start(java.job_manager(self.folder / "conf"))
+        for number in range(self.size):
+            self.start_task_manager(number)
         self.job_server.start(
-            java.job_server(ports.rest, ports.job_server, ports.artifacts, staged)
+            java.job_server(
+                ports.rest, ports.job_server, ports.artifacts, self.folder / "artifacts"
+            )
         )
-        self.job_server.wait_for(lambda: listens(ports.job_server), self.endpoint, patience_s)
+
+    def _launch_workers(self) -> None:
+        words = ["-m", "pipelines.drivers.flink.workers", "--port", str(self.ports.workers)]
+        self.workers.start([sys.executable, *words])
+
+    def _wait_for_workers(self, patience_s: float) -> None:
+        self.workers.wait_for(lambda: listens(self.ports.workers), self.pool, patience_s)
+
+    def _wait_for_job_manager(self, patience_s: float) -> None:
+        self.job_manager.wait_for(self._answers, self.dashboard, patience_s)
 
     def stop(self) -> None:
         """End all parts."""

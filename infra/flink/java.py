@@ -65,10 +65,10 @@ def job_manager(folder: Path) -> list[str]:
     return java(JOB_MANAGER, "--configDir", folder, heap="384m")
 
 
-def task_manager(folder: Path, port: int) -> list[str]:
+def task_manager(folder: Path) -> list[str]:
     """A task manager's command."""
-    own = {**_TASK_MANAGER_MEMORY, "taskmanager.rpc.port": str(port)}
-    words = [word for name, value in own.items() for word in ("-D", f"{name}={value}")]
+    memory = _TASK_MANAGER_MEMORY.items()
+    words = [word for name, value in memory for word in ("-D", f"{name}={value}")]
     return java(TASK_MANAGER, "--configDir", folder, *words, heap="384m")
 
 

@@ -6,6 +6,10 @@ from pathlib import Path
 
 from schemas.spec import Spec
 
+RETRIES = 30
+RETRY_DELAY_MS = 3_000
+"""A part may be away for minutes; a job that cannot work must not hide it for an hour."""
+
 
 @dataclass(frozen=True)
 class FlinkSettings:
@@ -74,9 +78,3 @@ def _checkpoints(settings: FlinkSettings) -> list[str]:
         f"--number_of_execution_retries={RETRIES}",
         f"--execution_retry_delay={RETRY_DELAY_MS}",
     ]
-
-
-RETRIES = 10
-"""A job that may not fail is restarted for ever: what it waits for may come back."""
-
-RETRY_DELAY_MS = 2_000

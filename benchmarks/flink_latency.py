@@ -1,0 +1,141 @@
+"""How soon Flink seals a window once its watermark can pass the cut, at a steady rate.
+
+Events are published to Kafka so that an hour of them takes some seconds, all streams together, in
+order of time. The watermark can pass a cut when every partition was sent an event of cut + slack or
+later. What is told is the time from then to the window's manifest, after the first windows, on
+which the job starts up.
+
+    python benchmarks/flink_latency.py [--hours 30] [--seconds-an-hour 4]
+"""
+
+import argparse
+import os
+import signal
+import tempfile
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from statistics import quantiles
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from benchmarks.speed_world.files import write_world
+from benchmarks.speed_world.shop import HOUR_MS, START_MS, World
+from benchmarks.speed_world.spec import speed_spec
+from infra.flink import Missing, local_flink
+from infra.kafka import local_kafka
+from pipelines.arrays import Ints
+from pipelines.drivers.flink import FlinkSettings, run
+from pipelines.publish.messages import Encoder
+from pipelines.publish.pace import Pace
+from pipelines.publish.publisher import Publisher
+from schemas.hashing import hash_strings, shard_of
+from schemas.spec import Spec
+from schemas.windows import WindowStore, window_name
+
+EVENTS_AN_HOUR, PARTITIONS = 5_000, 4
+WARM_UP = 6
+GOAL_S = 10.0
+
+
+def main() -> None:
+    """Publish at a steady rate beside a job that follows, and print the figure."""
+    options = _options()
+    with tempfile.TemporaryDirectory(prefix="millstream-flink-latency-") as name:
+        folder = Path(name)
+        try:
+            with local_kafka(folder / "kafka") as broker, local_flink(folder / "flink") as cluster:
+                spec = _spec()
+                publishing = _Publishing(spec, broker.address, folder / "world", options)
+                settings = FlinkSettings(
+                    spec=spec,
+                    source=f"kafka://{broker.address}",
+                    windows=folder / "windows",
+                    state=folder / "state",
+                    job_server=cluster.endpoint,
+                    rest=cluster.dashboard,
+                    workers=cluster.pool,
+                )
+                publishing.start()
+                run(settings)
+                _tell(publishing, settings.windows)
+        except Missing as missing:
+            print(f"SKIPPED flink_seals_within_s {missing}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--hours", type=int, default=30, help="of event time, an hour a window")
+    parser.add_argument("--seconds-an-hour", type=float, default=4.0, help="how fast it goes by")
+    return parser.parse_args()
+
+
+def _spec() -> Spec:
+    """The speed world's, in topics of its own."""
+    spec, prefix = speed_spec(), uuid4().hex[:8]
+    streams = {n: replace(s, topic=f"{prefix}.{n}") for n, s in spec.streams.items()}
+    return replace(spec, streams=streams)
+
+
+class _Publishing(threading.Thread):
+    """Publishes the world at its pace, then asks the run beside it to end."""
+
+    def __init__(self, spec: Spec, address: str, root: Path, options: argparse.Namespace) -> None:
+        super().__init__(daemon=True)
+        self.spec, self.hours = spec, options.hours
+        self.speed = HOUR_MS / 1_000 / options.seconds_an_hour
+        world = World(events_per_hour=EVENTS_AN_HOUR)
+        write_world(root, EVENTS_AN_HOUR * self.hours, world)
+        self.tables = {
+            name: pq.ParquetDataset(root / name).read().sort_by("time_ms") for name in spec.streams
+        }
+        encoder = Encoder(spec, "avro")
+        self.publisher = Publisher(address, encoder, Pace(self.speed), PARTITIONS)
+        self.publisher.open()
+        self.begun_s = 0.0
+
+    def run(self) -> None:
+        self.begun_s = time.time()
+        with closing(self.publisher):
+            self.publisher.publish(self.tables)
+        time.sleep(2 * GOAL_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def possible_s(self, start_ms: int) -> float:
+        """When the watermark could pass a window's cut: every partition held an event after it."""
+        wanted_ms = self.spec.window.cut(start_ms) + self.spec.time.slack_ms
+        reached_ms = max(
+            int(times[np.searchsorted(times, wanted_ms)])
+            for table in self.tables.values()
+            for times in _by_partition(table)
+        )
+        first_ms = min(table["time_ms"][0].as_py() for table in self.tables.values())
+        return self.begun_s + (reached_ms - first_ms) / 1_000 / self.speed
+
+
+def _by_partition(table: pa.Table) -> list[Ints]:
+    """The times of each partition's events, in order."""
+    partition = shard_of(hash_strings(table["user_id"]), PARTITIONS)
+    return [table["time_ms"].to_numpy()[partition == one] for one in range(PARTITIONS)]
+
+
+def _tell(publishing: _Publishing, windows: Path) -> None:
+    waited_s = [
+        (windows / window_name(one.window_start_ms) / "_MANIFEST.json").stat().st_mtime
+        - publishing.possible_s(one.window_start_ms)
+        for one in WindowStore(windows).windows()
+        if one.window_start_ms >= START_MS + WARM_UP * HOUR_MS
+    ]
+    print("seconds to the manifest:", " ".join(f"{one:.1f}" for one in waited_s))
+    p99_s = quantiles(waited_s, n=100, method="inclusive")[98]
+    verdict = "ok" if p99_s <= GOAL_S else "short"
+    print(f"FIGURE flink_seals_within_s {p99_s:.3g} {GOAL_S:g} {verdict}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
