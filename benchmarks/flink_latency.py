@@ -15,22 +15,18 @@ import tempfile
 import threading
 import time
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from statistics import quantiles
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.on_flink.servers import own_topics, servers
 from benchmarks.speed_world.files import write_world
 from benchmarks.speed_world.shop import HOUR_MS, START_MS, World
-from benchmarks.speed_world.spec import speed_spec
-from infra.flink import Missing, local_flink
-from infra.kafka import local_kafka
 from pipelines.arrays import Ints
-from pipelines.drivers.flink import FlinkSettings, run
+from pipelines.drivers.flink import run
 from pipelines.publish.messages import Encoder
 from pipelines.publish.pace import Pace
 from pipelines.publish.publisher import Publisher
@@ -47,25 +43,13 @@ def main() -> None:
     """Publish at a steady rate beside a job that follows, and print the figure."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="millstream-flink-latency-") as name:
-        folder = Path(name)
-        try:
-            with local_kafka(folder / "kafka") as broker, local_flink(folder / "flink") as cluster:
-                spec = _spec()
-                publishing = _Publishing(spec, broker.address, folder / "world", options)
-                settings = FlinkSettings(
-                    spec=spec,
-                    source=f"kafka://{broker.address}",
-                    windows=folder / "windows",
-                    state=folder / "state",
-                    job_server=cluster.endpoint,
-                    rest=cluster.dashboard,
-                    workers=cluster.pool,
-                )
-                publishing.start()
-                run(settings)
-                _tell(publishing, settings.windows)
-        except Missing as missing:
-            print(f"SKIPPED flink_seals_within_s {missing}")
+        folder, spec = Path(name), own_topics()
+        with servers(folder, "flink_seals_within_s") as both:
+            publishing = _Publishing(spec, both.broker.address, folder / "world", options)
+            settings = both.settings(spec, folder)
+            publishing.start()
+            run(settings)
+            _tell(publishing, settings.windows)
 
 
 def _options() -> argparse.Namespace:
@@ -73,13 +57,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hours", type=int, default=30, help="of event time, an hour a window")
     parser.add_argument("--seconds-an-hour", type=float, default=4.0, help="how fast it goes by")
     return parser.parse_args()
-
-
-def _spec() -> Spec:
-    """The speed world's, in topics of its own."""
-    spec, prefix = speed_spec(), uuid4().hex[:8]
-    streams = {n: replace(s, topic=f"{prefix}.{n}") for n, s in spec.streams.items()}
-    return replace(spec, streams=streams)
 
 
 class _Publishing(threading.Thread):

@@ -14,21 +14,17 @@ import shutil
 import tempfile
 import time
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from uuid import uuid4
 
 import pyarrow.parquet as pq
 
+from benchmarks.on_flink.servers import Servers, own_topics, servers
 from benchmarks.speed_world.files import write_world
 from benchmarks.speed_world.shop import World
-from benchmarks.speed_world.spec import speed_spec
-from infra.flink import Cluster, local_flink
-from infra.kafka import Broker, Missing, local_kafka
 from pipelines.drivers.direct import DirectSettings
 from pipelines.drivers.direct import run as run_direct
-from pipelines.drivers.flink import FlinkSettings
 from pipelines.drivers.flink import run as run_flink
 from pipelines.publish.messages import Encoder
 from pipelines.publish.pace import Pace
@@ -59,13 +55,8 @@ def main() -> None:
     """Publish, check, measure and print the figure."""
     options = _options()
     with tempfile.TemporaryDirectory(prefix="millstream-flink-speed-") as name:
-        folder = Path(name)
-        try:
-            with local_kafka(folder / "kafka") as broker, local_flink(folder / "flink") as cluster:
-                bench = _Bench(folder, broker, cluster)
-                bench.measure(options.events, 1 if options.quick else REPEATS)
-        except Missing as missing:
-            print(f"SKIPPED flink_vs_direct {missing}")
+        with servers(Path(name), "flink_vs_direct") as both:
+            _Bench(Path(name), both).measure(options.events, 1 if options.quick else REPEATS)
 
 
 def _options() -> argparse.Namespace:
@@ -83,8 +74,7 @@ class _Bench:
     """Both sides over topics of one broker."""
 
     folder: Path
-    broker: Broker
-    cluster: Cluster
+    servers: Servers
     runs: int = 0
 
     def measure(self, events: int, repeats: int) -> None:
@@ -102,20 +92,16 @@ class _Bench:
 
     def published(self, name: str, events: int, world: World) -> Spec:
         """A world in topics of its own; gives its spec."""
-        root, prefix = self.folder / name, uuid4().hex[:8]
+        root, spec = self.folder / name, own_topics()
         held = write_world(root, events, world)
-        spec = speed_spec()
-        streams = {n: replace(s, topic=f"{prefix}.{n}") for n, s in spec.streams.items()}
-        spec = replace(spec, streams=streams)
-        publisher = Publisher(
-            self.broker.address, Encoder(spec, "avro", PACK), Pace(None), PARTITIONS
-        )
+        encoder = Encoder(spec, "avro", PACK)
+        publisher = Publisher(self.servers.broker.address, encoder, Pace(None), PARTITIONS)
         publisher.open()
         with closing(publisher):
             for hour in sorted({path.name for path in root.glob("*/*.parquet")}):
                 tables = {n: pq.read_table(root / n / hour) for n in spec.streams}
                 publisher.publish({n: table for n, table in tables.items() if table.num_rows})
-        print(f"{name}: {held:,} events in {len(streams)} topics of {PARTITIONS} partitions")
+        print(f"{name}: {held:,} events in {len(spec.streams)} topics of {PARTITIONS} partitions")
         return spec
 
     def same(self, spec: Spec) -> tuple[Run, Run]:
@@ -137,48 +123,51 @@ class _Bench:
         """The direct driver, in this process."""
         out = self.fresh("direct")
         wall_s, cpu_s = time.perf_counter(), time.process_time()
-        source = f"kafka://{self.broker.address}"
-        run_direct(DirectSettings(spec, source, out / "w", out / "s", shards=SHARDS, final=True))
+        run_direct(
+            DirectSettings(
+                spec,
+                self.servers.source,
+                out / "windows",
+                out / "state",
+                shards=SHARDS,
+                final=True,
+            )
+        )
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
-        return Run(_digests(out / "w"), wall_s, 0.0, (cpu_s,))
+        return Run(_digests(out / "windows"), wall_s, 0.0, (cpu_s,))
 
     def flink(self, spec: Spec) -> Run:
         """A job on the cluster."""
         out = self.fresh("flink")
-        settings = FlinkSettings(
-            spec=spec,
-            source=f"kafka://{self.broker.address}",
-            windows=out / "w",
-            state=out / "s",
-            job_server=self.cluster.endpoint,
-            rest=self.cluster.dashboard,
-            workers=self.cluster.pool,
-            shards=SHARDS,
-            parallelism=PARALLELISM,
-            final=True,
+        settings = self.servers.settings(
+            spec, out, shards=SHARDS, parallelism=PARALLELISM, final=True
         )
         before, begun_s = self.cpu_s(), time.perf_counter()
         run_flink(settings)
         whole_s, after = time.perf_counter() - begun_s, self.cpu_s()
         wall_s = self.running_s(settings.job_name)
         spent = tuple(b - a for a, b in zip(before, after, strict=True))
-        return Run(_digests(out / "w"), wall_s, whole_s - wall_s, spent)
+        return Run(_digests(out / "windows"), wall_s, whole_s - wall_s, spent)
 
     def running_s(self, name: str) -> float:
         """How long all stages of the last job of this name ran at the same time."""
-        jobs = [job for job in self.cluster.ask("/jobs/overview")["jobs"] if job["name"] == name]
+        jobs = [
+            job for job in self.servers.cluster.ask("/jobs/overview")["jobs"] if job["name"] == name
+        ]
         job = max(jobs, key=lambda one: one["start-time"])["jid"]
         subtasks = [
             subtask
-            for vertex in self.cluster.ask(f"/jobs/{job}")["vertices"]
-            for subtask in self.cluster.ask(f"/jobs/{job}/vertices/{vertex['id']}")["subtasks"]
+            for vertex in self.servers.cluster.ask(f"/jobs/{job}")["vertices"]
+            for subtask in self.servers.cluster.ask(f"/jobs/{job}/vertices/{vertex['id']}")[
+                "subtasks"
+            ]
         ]
         return min(subtask["status-duration"]["RUNNING"] for subtask in subtasks) / 1_000
 
     def cpu_s(self) -> tuple[float, float]:
         """CPU time so far of the task managers, and of the workers and their pool."""
-        java = sum(_cpu_of_group_s(manager.pid) for manager in self.cluster.task_managers)
-        return java, _cpu_of_group_s(self.cluster.workers.pid)
+        java = sum(_cpu_of_group_s(manager.pid) for manager in self.servers.cluster.task_managers)
+        return java, _cpu_of_group_s(self.servers.cluster.workers.pid)
 
     def fresh(self, side: str) -> Path:
         """An empty folder in place of the run's before."""
