@@ -54,9 +54,11 @@ class Run:
 def main() -> None:
     """Publish, check, measure and print the figure."""
     options = _options()
-    with tempfile.TemporaryDirectory(prefix="millstream-flink-speed-") as name:
-        with servers(Path(name), "flink_vs_direct") as both:
-            _Bench(Path(name), both).measure(options.events, 1 if options.quick else REPEATS)
+    with (
+        tempfile.TemporaryDirectory(prefix="millstream-flink-speed-") as name,
+        servers(Path(name), "flink_vs_direct") as both,
+    ):
+        _Bench(Path(name), both).measure(options.events, 1 if options.quick else REPEATS)
 
 
 def _options() -> argparse.Namespace:
@@ -151,16 +153,13 @@ class _Bench:
 
     def running_s(self, name: str) -> float:
         """How long all stages of the last job of this name ran at the same time."""
-        jobs = [
-            job for job in self.servers.cluster.ask("/jobs/overview")["jobs"] if job["name"] == name
-        ]
+        ask = self.servers.cluster.ask
+        jobs = [job for job in ask("/jobs/overview")["jobs"] if job["name"] == name]
         job = max(jobs, key=lambda one: one["start-time"])["jid"]
         subtasks = [
             subtask
-            for vertex in self.servers.cluster.ask(f"/jobs/{job}")["vertices"]
-            for subtask in self.servers.cluster.ask(f"/jobs/{job}/vertices/{vertex['id']}")[
-                "subtasks"
-            ]
+            for vertex in ask(f"/jobs/{job}")["vertices"]
+            for subtask in ask(f"/jobs/{job}/vertices/{vertex['id']}")["subtasks"]
         ]
         return min(subtask["status-duration"]["RUNNING"] for subtask in subtasks) / 1_000
 
