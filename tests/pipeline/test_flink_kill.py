@@ -152,7 +152,7 @@ def disturbed_run_equals_undisturbed(
             send(broker, {clicks: BAD})
             if not pipeline.runs():
                 pipeline.start("--follow")
-            pipeline.until_sealed(after_ms=(number + 1) * LAST_MS // parts - 40_000)
+            pipeline.until_sealed(after_ms=max(0, (number + 1) * LAST_MS // parts - 40_000))
             kill(pipeline)
         publish_part(broker, spec, events, len(kills), parts)
         send(broker, {clicks: BAD})
@@ -188,6 +188,11 @@ def of_workers(cluster: Cluster) -> Callable[[Pipeline], None]:
     return kill
 
 
+def of_command(pipeline: Pipeline) -> None:
+    """The job goes on, and the same command finds it."""
+    pipeline.kill()
+
+
 def of_job_manager(cluster: Cluster) -> Callable[[Pipeline], None]:
     def kill(pipeline: Pipeline) -> None:
         cluster.job_manager.kill()
@@ -199,21 +204,21 @@ def of_job_manager(cluster: Cluster) -> Callable[[Pipeline], None]:
     return kill
 
 
-def test_a_killed_task_manager_worker_pool_and_job_manager_change_nothing(
+def test_a_killed_task_manager_command_job_manager_and_worker_pool_change_nothing(
     flink: Cluster, kafka: Broker, tmp_path: Path
 ) -> None:
-    kills = [of_task_manager(flink, 0), of_workers(flink), of_job_manager(flink)]
+    kills = [of_task_manager(flink, 0), of_command, of_job_manager(flink), of_workers(flink)]
     disturbed_run_equals_undisturbed(flink, kafka, tmp_path, kills, seed=21)
 
 
 @pytest.mark.soak
-def test_twelve_kills_in_any_order_change_nothing(
+def test_fifteen_kills_in_any_order_change_nothing(
     flink: Cluster, kafka: Broker, tmp_path: Path
 ) -> None:
     rng = random.Random(5)
     any_part = [
         of_task_manager(flink, 0), of_task_manager(flink, 1), of_workers(flink),
-        of_job_manager(flink),
+        of_job_manager(flink), of_command,
     ]  # fmt: skip
     kills = [kill for _ in range(3) for kill in rng.sample(any_part, len(any_part))]
     disturbed_run_equals_undisturbed(flink, kafka, tmp_path, kills, seed=22)

@@ -26,7 +26,7 @@ from pipelines.drivers.flink.shard_state import Cells, ShardState
 from pipelines.steps.step import FINAL_CUT, NO_CUT
 from schemas.errors import UserError
 from schemas.spec import Window
-from tests.pipeline.small_world import SPEC_TOML
+from tests.pipeline.small_world import SPEC_TOML, small_world, write_json_lines
 
 WINDOW = Window(length_ms=10, maturity_ms=5)
 """Cuts at 5, 15, 25 …; the window [0, 10) is sealed at 15."""
@@ -185,3 +185,17 @@ def test_without_a_job_server_the_command_fails_in_one_paragraph(
     (said,) = capsys.readouterr().err.splitlines()
     assert said.startswith("millstream: 127.0.0.1:1: expected Beam's job server for Flink")
     assert "--flink-job-server HOST:PORT" in said
+
+
+def test_state_of_the_direct_runner_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.toml").write_text(SPEC_TOML)
+    write_json_lines(small_world(1, requests=5), tmp_path / "events")
+    assert main([*BASE, "--source", "events"]) == 0
+    capsys.readouterr()
+    assert main([*BASE, *KAFKA, *FLINK, "--final"]) == 1
+    assert "expected state of the Flink runner, received state of the direct" in (
+        capsys.readouterr().err
+    )

@@ -21,8 +21,8 @@ from pipelines.drivers.flink.tell import EVERY_S
 from pipelines.graph import ITEMS, REPORT, USERS, as_packets
 from pipelines.reports import Report
 
-CALL_S = 0.5
-"""A call ends after so long, so that a checkpoint may begin."""
+CALL_S = 2.0
+"""A call ends after so long however much there is to read, so that a checkpoint may begin."""
 
 REST_S = 0.2
 """How long a share rests when there is nothing to read."""

@@ -57,6 +57,7 @@ def run(settings: FlinkSettings, watch: Watch = lambda events: None) -> FlinkSum
     """
     with locked(settings.state), stoppable() as stopped:
         check_identity(settings.state, settings.spec, settings.shards)
+        _check_runner(settings)
         if not _told(settings).get("complete"):
             _Job(settings, watch, stopped).run()
     told = _told(settings)
@@ -65,6 +66,15 @@ def run(settings: FlinkSettings, watch: Watch = lambda events: None) -> FlinkSum
         write_bytes(settings.windows / FINAL_MARK, b"")
     totals = Counter(told.get("counts", {}))
     return FlinkSummary(totals["windows"], totals, complete)
+
+
+def _check_runner(settings: FlinkSettings) -> None:
+    """State in files is not state in checkpoints. Raises UserError."""
+    if (settings.state / "journal").exists():
+        raise UserError(
+            f"{settings.state}: expected state of the Flink runner, received state of the direct "
+            "one. Give an empty --state; windows that are sealed already stay as they are."
+        )
 
 
 class _Job:
