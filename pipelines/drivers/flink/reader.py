@@ -127,16 +127,22 @@ class ShareReader:
         window = self.reading.spec.window
         merged = {shard: packets.merge(some) for shard, some in parts.items()}
         passed = np.empty(0, np.int64)
-        if after.newest_ms is not None:
-            since_ms = before.newest_ms
-            if since_ms is None:
-                since_ms = min(_oldest_ms(tables) for tables in merged.values()) if merged else 0
-            passed = cuts_between(since_ms, after.newest_ms, window)
+        if merged:
+            oldest_ms = min(_oldest_ms(tables) for tables in merged.values())
+            since_ms = self._newest_ms(before, oldest_ms)
+            passed = cuts_between(since_ms, self._newest_ms(after, oldest_ms), window)
         final = np.array([FINAL_CUT])
         for shard in range(self.reading.shards) if len(passed) else sorted(merged):
             events = merged.get(shard, {})
             cuts = due([cuts_of_events(events, window), passed, final])
             yield shard, packets.encode({**events, DUE: cuts})
+
+    def _newest_ms(self, commit: Commit, otherwise_ms: int) -> int:
+        """The newest event of any user."""
+        items = {s.topic for s in self.reading.spec.streams.values() if s.kind == "item"}
+        newest = commit.newest_by_partition_ms.items()
+        times = [time_ms for name, time_ms in newest if name.rpartition("/")[0] not in items]
+        return max(times, default=otherwise_ms)
 
     def _items(self, parts: dict[int, list[Tables]]) -> Iterator[Packet]:
         target = self.reading.spec.target
