@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.errors import UserError
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 
 _ENDED = ("FAILED", "CANCELED", "FINISHED")
 

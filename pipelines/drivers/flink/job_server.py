@@ -12,7 +12,7 @@ from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from schemas.errors import UserError
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 
 
 @dataclass(frozen=True)
