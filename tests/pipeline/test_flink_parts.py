@@ -1,15 +1,18 @@
 """The parts of the Flink driver that need no cluster: time, cuts, legs, cells, wrong usage."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from apache_beam.utils.timestamp import MAX_TIMESTAMP
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.cli import main
+from pipelines.dead_letters import DeadLetter, dead_letter_table
 from pipelines.drivers.direct.journal import Commit
 from pipelines.drivers.flink.cuts import (
     MOST_CUTS,
@@ -23,7 +26,10 @@ from pipelines.drivers.flink.job_server import JobServer
 from pipelines.drivers.flink.leg import Leg, LegCoder, LegTracker
 from pipelines.drivers.flink.run import newest_checkpoint
 from pipelines.drivers.flink.shard_state import Cells, ShardState
+from pipelines.drivers.flink.tell import _Tell
+from pipelines.reports import Report
 from pipelines.steps.step import FINAL_CUT, NO_CUT
+from schemas.durable import read_json
 from schemas.errors import UserError
 from schemas.spec import Window
 from tests.pipeline.small_world import SPEC_TOML, small_world, write_json_lines
@@ -137,6 +143,47 @@ def test_tables_that_do_not_change_are_written_once() -> None:
     cells.save(cells.load(), three)
     assert len(bag) == 1
     assert dict(cells.load().tables) == dict(three.tables)
+
+
+class Timer:
+    """A timer that nobody waits for."""
+
+    def set(self, moment: Timestamp) -> None:
+        self.moment = moment
+
+
+def letter(position: int) -> bytes:
+    """A report on one event that was read and could not be used."""
+    table = dead_letter_table("click", "click/0", [DeadLetter(position, "bad_json", None, b"{")])
+    return Report.of(Counter({"dead/click/bad_json": 1}), table).to_bytes()
+
+
+def test_what_was_told_since_a_checkpoint_is_taken_back_and_told_again_once(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "s").mkdir()
+    tell, held, told = _Tell(tmp_path / "s", tmp_path / "w"), Bag(), Value()
+    for position in range(3):
+        tell._told_s = float("-inf")
+        tell.process((0, letter(position)), held, told, Timer())
+        if position == 0:
+            checkpoint = told.value
+    assert positions(tmp_path) == {1: [0], 2: [1], 3: [2]}
+    told.value = checkpoint
+    tell.process((0, letter(1)), held, told, Timer())
+    tell.process((0, letter(2)), held, told, Timer())
+    tell.at_the_end(held, told)
+    assert positions(tmp_path) == {1: [0], 2: [1, 2]}
+    totals = read_json(tmp_path / "s" / "totals.json")
+    assert totals["counts"] == {"dead/click/bad_json": 3} and totals["complete"]
+
+
+def positions(folder: Path) -> dict[int, list[int]]:
+    """The positions of dead letters by the number of their file."""
+    return {
+        int(path.stem.removeprefix("flink-")): pq.read_table(path)["position"].to_pylist()
+        for path in sorted((folder / "w" / "dead_letters").glob("*.parquet"))
+    }
 
 
 def test_the_newest_complete_checkpoint_of_any_job_is_found(tmp_path: Path) -> None:
