@@ -140,7 +140,7 @@ class Cluster:
 
     def _is_complete(self) -> bool:
         with suppress(OSError):
-            return bool(self.ask("/overview")["taskmanagers"] >= self.size)
+            return bool(self.ask("/overview")["slots-total"] >= self.size)
         return False
 
     def _settings(self) -> dict[str, str]:
