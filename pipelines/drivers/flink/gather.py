@@ -17,7 +17,7 @@ class GatherAtCut(beam.PTransform[Any, Any]):
 
     def expand(self, entries: Any) -> Any:
         as_json = beam.MapTuple(_packed).with_output_types(tuple[int, bytes])
-        gather: Any = _Gather
+        gather: Any = _Gather  # Beam's own constructor has no types
         return entries | "As JSON" >> as_json | "At its cut" >> beam.ParDo(gather())
 
 
