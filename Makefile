@@ -13,12 +13,13 @@ BENCHMARKS = $(wildcard benchmarks/*.py)
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .numba_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo kafka test lint bench soak clean
+.PHONY: help setup demo kafka flink test lint bench soak clean
 
 help:
 	@echo "make setup   build .venv (once, and again when the requirements change)"
 	@echo "make demo    the whole loop on shipped real data"
 	@echo "make kafka   a local Kafka broker until Ctrl-C (needs Java 17 and Maven)"
+	@echo "make flink   a local Flink cluster until Ctrl-C (needs Java 17 and Maven)"
 	@echo "make test    all tests"
 	@echo "make lint    style, types and import walls"
 	@echo "make bench   every benchmark, then one line a figure"
@@ -42,6 +43,9 @@ demo: setup
 
 kafka: setup
 	$(BIN)/python -m infra.kafka
+
+flink: setup
+	$(BIN)/python -m infra.flink
 
 test: setup
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal

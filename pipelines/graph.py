@@ -4,7 +4,7 @@ Elements are packets: named Arrow tables of one shard, as bytes of the driver's 
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
@@ -99,10 +99,7 @@ class _ByTag(beam.PTransform[Any, Any]):
 
     def expand(self, packets: Any) -> Any:
         routed = packets | "Route" >> self.stage
-        return {
-            tag: routed[tag] | f"To {tag}" >> beam.Map(_same).with_output_types(Packet)
-            for tag in (ITEMS, CELL, USERS)
-        }
+        return {tag: as_packets(routed[tag], tag) for tag in (ITEMS, CELL, USERS)}
 
 
 class _Route(beam.DoFn):
@@ -138,11 +135,12 @@ class ReadAndValidate(beam.PTransform[Any, Any]):
     def expand(self, ranges: Any) -> Any:
         stage = beam.ParDo(_Read(self.read, self.is_item, self.carrier))
         read = ranges | stage.with_outputs(REPORT, ITEMS, main=USERS)
-        as_packets = (
-            read[tag] | f"To {tag}" >> beam.Map(_same).with_output_types(Packet)
-            for tag in (USERS, ITEMS)
-        )
-        return (*as_packets, read[REPORT])
+        return *(as_packets(read[tag], tag) for tag in (USERS, ITEMS)), read[REPORT]
+
+
+def as_packets(tagged: Any, tag: str) -> Any:
+    """One output of a stage with several, known to be of packets."""
+    return tagged | f"To {tag}" >> beam.Map(_same).with_output_types(Packet)
 
 
 def packets_and_reports(inputs: Any, stage: beam.ParDo) -> tuple[Any, Any]:
@@ -160,17 +158,18 @@ def _same(packet: Packet) -> Packet:
 class WriteWindows(beam.PTransform[Any, Any]):
     """Packets of records → files of windows, each window's manifest last; gives reports.
 
-    `write` yields (window start, file entry) for one shard's tables; `seal` takes a window's
-    start and its entries.
+    `write` yields (window start, file entry) for one shard's tables; `gather` brings a window's
+    entries together when all have come; `seal` takes its start and its entries.
     """
 
     write: Callable[[int, Tables], Iterable[tuple[int, Any]]]
     seal: Callable[[int, Iterable[Any]], Report]
     carrier: Carrier
+    gather: beam.PTransform[Any, Any] = field(default_factory=beam.GroupByKey)
 
     def expand(self, records: Any) -> Any:
         files = records | "Write shards" >> beam.ParDo(_Write(self.write, self.carrier))
-        windows = files | "Group by window" >> beam.GroupByKey()
+        windows = files | "Group by window" >> self.gather
         return windows | "Seal" >> beam.MapTuple(self.seal).with_output_types(Report)
 
 

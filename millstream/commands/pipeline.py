@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from millstream import console
 from millstream.arguments import Subparsers, UsageError, add_json, count
+from millstream.commands import flink
 from schemas.spec import load
 
 if TYPE_CHECKING:
     from millstream.monitor import Board
     from pipelines.drivers.direct import DirectSettings, Status, Summary
+    from pipelines.drivers.flink import FlinkSummary
 
 SECTIONS = {
     "windows": ("windows", "divergent", "revisions"),
@@ -51,6 +53,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--final", action="store_true", help="the input is complete: seal all that holds something"
     )
+    flink.add(parser)
     _add_monitor(parser)
     add_json(parser)
     parser.set_defaults(run=run)
@@ -79,12 +82,24 @@ def _add_monitor(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the direct driver and print what it sealed and counted."""
+    """Run the driver that was asked for and print what it sealed and counted."""
+    _check_given(args)
+    flink.check(args)
+    summary = _on_flink(args) if args.runner == "flink" else _direct(args)
+    print(_json(summary) if args.json else _text(args.windows, summary))
+    return 0
+
+
+def _on_flink(args: argparse.Namespace) -> "FlinkSummary":
+    with console.progress("pipeline", unit="events") as advance:
+        return flink.run(args, advance)
+
+
+def _direct(args: argparse.Namespace) -> "Summary":
     from millstream.monitor import Board
     from pipelines.drivers.direct import Status
     from pipelines.drivers.direct import run as run_direct
 
-    _check_given(args)
     settings, board = _settings(args), Board[Status]()
     with _served(args, board), _shown(args, board) as show:
 
@@ -92,9 +107,7 @@ def run(args: argparse.Namespace) -> int:
             board.put(status)
             show(status.work.rows)
 
-        summary = run_direct(settings, watch)
-    print(_json(summary) if args.json else _text(args.windows, summary))
-    return 0
+        return run_direct(settings, watch)
 
 
 def _check_given(args: argparse.Namespace) -> None:
@@ -156,14 +169,16 @@ def _settings(args: argparse.Namespace) -> "DirectSettings":
     )
 
 
-def _json(summary: "Summary") -> str:
+def _json(summary: "Summary | FlinkSummary") -> str:
     values = {field.name: getattr(summary, field.name) for field in fields(summary)}
     return json.dumps(values, indent=2)
 
 
-def _text(windows: Path, summary: "Summary") -> str:
+def _text(windows: Path, summary: "Summary | FlinkSummary") -> str:
     state = "input complete" if summary.final else "waiting for more input"
-    lines = [f"{windows}: {summary.sealed} windows sealed in {summary.epochs} epochs, {state}"]
+    epochs = getattr(summary, "epochs", None)
+    how = "on Flink" if epochs is None else f"in {epochs} epochs"
+    lines = [f"{windows}: {summary.sealed} windows sealed {how}, {state}"]
     for heading, names in _by_section(summary.totals).items():
         lines.append(heading)
         lines += [f"  {name:<32} {summary.totals[name]:>12,}" for name in names]

@@ -23,6 +23,7 @@ STATE_VERSION = 4
 OLDEST_VERSION = 3
 """The oldest one that can be handed on."""
 
+DIRECT = "direct"
 SHARDS = 16
 """Of a state that nobody gave a number."""
 
@@ -38,11 +39,13 @@ class Identity:
     state_version: int = STATE_VERSION
     spec_values: Mapping[str, Any] | None = None
     generation: int = 0
+    runner: str = DIRECT
 
     @classmethod
-    def of(cls, spec: Spec, shards: int) -> "Identity":
+    def of(cls, spec: Spec, shards: int, runner: str = DIRECT) -> "Identity":
         """Of a new state."""
-        return cls(spec_digest(spec), shards, spec_values=_plain(spec_values(spec)))
+        values = _plain(spec_values(spec))
+        return cls(spec_digest(spec), shards, spec_values=values, runner=runner)
 
     def folder(self, state: Path) -> Path:
         """Where this generation's shards are."""
@@ -75,6 +78,7 @@ def adopted(state: Path, spec: Spec, shards: int | None) -> Identity:
         fresh = Identity.of(spec, shards or SHARDS)
         write_json(state / "identity.json", asdict(fresh))
         return fresh
+    _expect_runner(state, there, DIRECT)
     _sweep(state, there)
     if shards not in (None, there.shards):
         raise UserError(
@@ -87,11 +91,44 @@ def adopted(state: Path, spec: Spec, shards: int | None) -> Identity:
     return _grown(state, there, mine, spec)
 
 
+def kept(state: Path, spec: Spec, shards: int | None, runner: str) -> Identity:
+    """The identity of a state that this runner cannot hand on: it must be as it is.
+
+    Raises UserError if spec, shards, version or runner differ.
+    """
+    there = stored_identity(state)
+    mine = Identity.of(spec, shards or (there.shards if there else SHARDS), runner)
+    if there is None:
+        write_json(state / "identity.json", asdict(mine))
+        return mine
+    _expect_runner(state, there, runner)
+    for name in ("spec", "shards", "state_version"):
+        expected, received = getattr(mine, name), getattr(there, name)
+        if expected != received:
+            raise UserError(
+                f"{state / 'identity.json'}: expected {name} {expected!r}, received {received!r}. "
+                f"State of the {runner} runner does not go on under another one: run with the "
+                "spec and --shards as before, or give an empty --state; windows that are sealed "
+                "already stay as they are."
+            )
+    return there
+
+
+def _expect_runner(state: Path, there: Identity, runner: str) -> None:
+    if there.runner != runner:
+        raise UserError(
+            f"{state}: expected state of the {runner} runner, received state of the "
+            f"{there.runner} one. Give an empty --state; windows that are sealed already stay as "
+            "they are."
+        )
+
+
 def rescaled(state: Path, shards: int) -> Identity:
     """Deal a state out to so many shards. Raises UserError, before anything is touched."""
     there = stored_identity(state)
     if there is None:
         raise UserError(f"{state}: expected the state of a pipeline, received none there")
+    _expect_runner(state, there, DIRECT)
     if there.state_version != STATE_VERSION:
         raise UserError(
             f"{state}: expected state of version {STATE_VERSION}, received version "

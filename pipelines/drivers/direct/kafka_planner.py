@@ -6,7 +6,7 @@ a message may hold one event or many thousands. The plan then names exactly what
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from pipelines.drivers.direct.journal import Commit, Plan
@@ -31,8 +31,10 @@ _log = logging.getLogger(__name__)
 class KafkaPlanner:
     """Plans epochs of at most about `epoch_rows` events over the partitions of a Kafka source.
 
-    With `once` it reads what is there when it first looks. With `final` the input is complete:
-    once all is read, the watermark is infinite.
+    With `once` it reads what is there when it first looks; `limits` say it, if that is known.
+    With `final` the input is complete: once all is read, the watermark is infinite. Partitions
+    that are not `mine` are somebody else's; how far these came when all of ours are silent says
+    `others_ms`. A fetch ends after `fetch_s`.
     """
 
     spec: Spec
@@ -40,8 +42,11 @@ class KafkaPlanner:
     epoch_rows: int
     once: bool
     final: bool
+    limits: Mapping[str, int] | None = None
+    mine: Callable[[Partition], bool] = lambda partition: True
+    others_ms: Callable[[int], int | None] = lambda now_ms: None
+    fetch_s: float = FETCH_S
     _there: list[Partition] = field(default_factory=list)
-    _limits: dict[str, int] | None = None
     _first_seen_ms: dict[str, int] = field(default_factory=dict)
     _put_back_ms: dict[str, int] = field(default_factory=dict)
     _rows_a_message: dict[str, float] = field(default_factory=dict)
@@ -53,7 +58,7 @@ class KafkaPlanner:
             return None
         behind = self._behind(commit)
         starts = {p: commit.offsets.get(p.name, 0) for p in self._chosen(commit, behind)}
-        budget = Budget(self.epoch_rows, EPOCH_BYTES, FETCH_S)
+        budget = Budget(self.epoch_rows, EPOCH_BYTES, self.fetch_s)
         ranges = self.source.fetch(starts, budget) if starts else []
         for one in ranges:
             self._rows_a_message[one.name] = one.rows_estimate / (one.stop - one.start)
@@ -85,13 +90,14 @@ class KafkaPlanner:
 
     def _look(self, commit: Commit, clock: Clock) -> bool:
         """See which partitions there are; whether all that are needed are among them."""
-        self._there = self.source.partitions()
+        all_there = self.source.partitions()
+        self._there = [partition for partition in all_there if self.mine(partition)]
         now_ms = clock()
         for partition in self._there:
             self._first_seen_ms.setdefault(partition.name, now_ms)
-        if self._limits is None and self.once:
-            self._limits = {partition.name: partition.end for partition in self._there}
-        lack = self.source.missing(self._there) or self._lost(commit)
+        if self.limits is None and self.once:
+            self.limits = {partition.name: partition.end for partition in self._there}
+        lack = self.source.missing(all_there) or self._lost(commit)
         if lack is not None and self.once:
             raise lack
         if lack is not None and time.monotonic() - self._said_s > _SAID_EVERY_S:
@@ -111,11 +117,11 @@ class KafkaPlanner:
 
     def _behind(self, commit: Commit) -> list[Partition]:
         """Partitions with messages that this run still has to read, ending where it ends."""
-        limited = (p if self._limits is None else self._limited(p) for p in self._there)
+        limited = (p if self.limits is None else self._limited(p) for p in self._there)
         return [p for p in limited if commit.offsets.get(p.name, 0) < p.end]
 
     def _limited(self, partition: Partition) -> Partition:
-        limit = (self._limits or {}).get(partition.name, 0)
+        limit = (self.limits or {}).get(partition.name, 0)
         return replace(partition, end=min(limit, partition.end))
 
     def _chosen(self, commit: Commit, behind: list[Partition]) -> list[Partition]:
@@ -141,7 +147,9 @@ class KafkaPlanner:
         if any(name not in newest for name in holding):
             return None
         if not holding:
-            return None if commit.newest_ms is None else self._slack(commit.newest_ms)
+            reached = (commit.newest_ms, self.others_ms(now_ms))
+            known = [time_ms for time_ms in reached if time_ms is not None]
+            return self._slack(max(known)) if known else None
         return self._slack(min(newest[name] for name in holding))
 
     def _slack(self, newest_ms: int) -> int:

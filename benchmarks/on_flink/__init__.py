@@ -1,0 +1,1 @@
+"""A broker and a cluster for benchmarks, and jobs on them."""
