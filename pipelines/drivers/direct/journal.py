@@ -54,6 +54,11 @@ class Commit:
     active_ms: Mapping[str, int] = field(default_factory=dict)
     open_windows: tuple[int, ...] = ()
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Commit":
+        """What `dataclasses.asdict` made of a commit; older ones lack open windows."""
+        return cls(**{**values, "open_windows": tuple(values.get("open_windows", ()))})
+
     def after(self, plan: Plan, report: Report, open_windows: Iterable[int] = ()) -> "Commit":
         """What is true once a plan was run, reported this and left these windows open."""
         offsets = dict(self.offsets)
@@ -88,9 +93,7 @@ class Journal:
         epochs = self._epochs("commit")
         if not epochs:
             return Commit()
-        values: dict[str, Any] = read_json(self._path(max(epochs), "commit"))
-        open_windows = tuple(values.pop("open_windows", ()))
-        return Commit(open_windows=open_windows, **values)
+        return Commit.from_json(read_json(self._path(max(epochs), "commit")))
 
     def pending(self, after: int) -> Plan | None:
         """The plan that was made after this epoch and not committed, if there is one."""

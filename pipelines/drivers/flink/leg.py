@@ -25,7 +25,7 @@ class LegCoder(Coder):
 
     def decode(self, encoded: bytes) -> Leg:
         values = json.loads(encoded)
-        return Leg(**{**values, "commit": Commit(**values["commit"])})
+        return Leg(**{**values, "commit": Commit.from_json(values["commit"])})
 
     def is_deterministic(self) -> bool:
         return True
