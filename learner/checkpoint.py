@@ -118,8 +118,11 @@ class Checkpoints:
         return None
 
     def oldest(self) -> Mapping[str, Any] | None:
-        """The JSON object of the oldest checkpoint; None without one, or if it is just pruned."""
-        for number in self._committed()[:1]:
+        """The JSON object of the oldest of the `keep` newest; None without one.
+
+        None also if another thread prunes it at this moment.
+        """
+        for number in self._committed()[-self.keep :][:1]:
             with suppress(OSError):
                 state: Mapping[str, Any] = json.loads((self._path(number) / STATE).read_text())
                 return state
