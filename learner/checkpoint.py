@@ -16,6 +16,7 @@ import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,17 @@ class Checkpoints:
                 f"({'; '.join(complaints)}). Restore the folder from a copy, or name an empty "
                 "state folder to train from the first window again."
             )
+        return None
+
+    def oldest(self) -> Mapping[str, Any] | None:
+        """The JSON object of the oldest of the `keep` newest; None without one.
+
+        None also if another thread prunes it at this moment.
+        """
+        for number in self._committed()[-self.keep :][:1]:
+            with suppress(OSError):
+                state: Mapping[str, Any] = json.loads((self._path(number) / STATE).read_text())
+                return state
         return None
 
     def read(self, path: Path) -> Snapshot:

@@ -15,12 +15,14 @@ import pyarrow as pa
 from learner.batches import user_batch
 from learner.cursor import Cursor
 from learner.prefetch import Ahead
+from learner.sample_keys import sample_keys
 from models.batch import UserBatch
 from models.layout import Layout
 from schemas.durable import sha256_of
 from schemas.errors import StoreError
 from schemas.record import user_window_schema
 from schemas.spec import Spec
+from schemas.windows.flat import Int64Array
 from schemas.windows.manifest import Manifest
 from schemas.windows.packed import pack
 
@@ -40,6 +42,10 @@ class Windows(Protocol):
         self, start_ms: int, spec: Spec | None, *, batch_users: int = ..., skip_users: int = ...
     ) -> Generator[pa.RecordBatch, None, None]:
         """The user records of a window from record `skip_users` on."""
+        ...
+
+    def read_revisions(self, start_ms: int) -> pa.Table:
+        """All revisions that a window carries."""
         ...
 
 
@@ -91,15 +97,27 @@ class Feed:
         """One window's batches after its first `records` users; read ahead in a thread."""
         return Ahead(self._batches(manifest, records))
 
+    def keyed_batches(self, manifest: Manifest) -> Ahead[tuple[UserBatch, Int64Array]]:
+        """All batches of one window, each with its samples' keys; read ahead in a thread."""
+        packed = (pack(users) for users in self._users(manifest.window_start_ms, 0))
+        return Ahead((user_batch(users, self.layout), sample_keys(users)) for users in packed)
+
+    def revisions(self, manifest: Manifest) -> pa.Table:
+        """The revisions of samples of earlier windows that a window carries."""
+        return self.store.read_revisions(manifest.window_start_ms)
+
     def _batches(self, manifest: Manifest, records: int) -> Iterator[tuple[Cursor, UserBatch]]:
         start = manifest.window_start_ms
-        read = self.store.read_users(
-            start, self.spec, batch_users=self.batch_users, skip_users=records
-        )
-        for users in recut(read, self.batch_users):
+        for users in self._users(start, records):
             records += users.num_rows
             batch = user_batch(pack(users), self.layout)
             yield Cursor(start, records, complete=False), batch
+
+    def _users(self, start_ms: int, records: int) -> Iterator[pa.RecordBatch]:
+        read = self.store.read_users(
+            start_ms, self.spec, batch_users=self.batch_users, skip_users=records
+        )
+        return recut(read, self.batch_users)
 
 
 def _fields(kind: pa.DataType, where: str = "") -> set[str]:

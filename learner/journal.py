@@ -29,10 +29,11 @@ class Journal:
 
     path: Path
 
-    def append(self, entry: Entry) -> None:
-        """Add one line."""
+    def append(self, *entries: Entry) -> None:
+        """Add a line each, all in one go."""
+        lines = [json.dumps(asdict(entry), separators=(",", ":")) + "\n" for entry in entries]
         with self.path.open("ab") as file:
-            file.write((json.dumps(asdict(entry), separators=(",", ":")) + "\n").encode())
+            file.write("".join(lines).encode())
 
     def flush(self) -> int:
         """Make what was appended durable; the length in bytes."""

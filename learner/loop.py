@@ -2,9 +2,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from learner import state
 from learner.checkpoint import Checkpoints
@@ -20,15 +21,17 @@ from learner.promotion import CHAMPION
 from learner.registry import stage
 from learner.scoring import Verdict
 from learner.settings import LearnerSettings
+from learner.settled import Settling
 from learner.shadow import Champion
 from learner.trainer import Trainer
 from learner.writer import Writer
-from models.batch import UserBatch
 from schemas.errors import StoreError
 from schemas.labels import ORIGINS
 from schemas.windows.manifest import Manifest
 
 log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,21 @@ class StateFolder:
     checkpoints: Checkpoints
     journal: Journal
     versions: Path
+    predictions: Path
 
     @classmethod
     def of(cls, settings: LearnerSettings) -> "StateFolder":
         """The parts of a state folder, made if absent."""
-        versions = settings.state / "versions"
-        versions.mkdir(parents=True, exist_ok=True)
+        versions, predictions = settings.state / "versions", settings.state / "predictions"
+        for folder in (versions, predictions):
+            folder.mkdir(parents=True, exist_ok=True)
         checkpoints = Checkpoints(
             settings.state / "checkpoints",
             settings.keep_checkpoints,
             settings.whole_checkpoint_every,
         )
-        return cls(checkpoints, Journal(settings.state / "metrics.jsonl"), versions)
+        journal = Journal(settings.state / "metrics.jsonl")
+        return cls(checkpoints, journal, versions, predictions)
 
 
 class Loop:
@@ -89,6 +95,7 @@ class Loop:
         self._champion = champion
         self._gate = gate
         self._writer = writer
+        self._settling = Settling.of(feed.spec, folder.predictions)
         self._saved: Progress | None = None
         self._batches_since_checkpoint = 0
         self.samples = 0
@@ -125,14 +132,45 @@ class Loop:
         if self._trainer.progress.current is not None:
             return True
         self._warn_of_what_is_lacking(manifest)
+        judged = self._judged_and_kept if self._settling.needed else self._judged
+        verdict = judged(manifest)
+        if verdict is None:
+            return False
+        settled, revisions = self._settled(manifest)
+        self._trainer.begin(manifest, verdict)
+        self._write(manifest, scores(verdict, self._trainer) | revisions, settled)
+        self._settling.forget(self._folder.checkpoints)
+        return True
+
+    def _judged(self, manifest: Manifest) -> Verdict | None:
+        """What scoring a window found; None if stopped midway."""
         with self._feed.batches(manifest) as batches:
             scored = self._until_stopped(batch for _, batch in batches)
             verdict = self._trainer.score(scored, self._champion())
-        if self._stopping():
-            return False
-        self._trainer.begin(manifest, verdict)
-        self._write(manifest, scores(verdict, self._trainer))
-        return True
+        return None if self._stopping() else verdict
+
+    def _judged_and_kept(self, manifest: Manifest) -> Verdict | None:
+        """The same, with the predictions kept until the labels are closed."""
+        keeping = self._settling.predictions.keeping(manifest.window_start_ms)
+        with keeping as keeper, self._feed.keyed_batches(manifest) as batches:
+            scored = keeper.noting(self._until_stopped(batches))
+            verdict = self._trainer.score(scored, self._champion(), keeper.fold)
+            if self._stopping():
+                return None
+            keeper.done()
+        return verdict
+
+    def _settled(self, manifest: Manifest) -> tuple[list[Entry], dict[str, float]]:
+        """The entries of what closed by this window's cut; how many revisions it carries."""
+        if not self._settling.needed:
+            return [], {}
+        revisions = self._feed.revisions(manifest)
+        placed = self._settling.predictions.place(manifest.window_start_ms, revisions)
+        counts = {
+            "window/revisions": float(placed.revisions),
+            "window/revisions_unmatched": float(placed.unmatched),
+        }
+        return self._settling.settled(manifest, self._trainer.progress), counts
 
     def _train(self, manifest: Manifest) -> bool:
         with self._feed.batches(manifest, self._trainer.progress.cursor.records) as batches:
@@ -183,16 +221,18 @@ class Loop:
                 self._trainer.identity.model,
             )
 
-    def _until_stopped(self, batches: Iterator[UserBatch]) -> Iterator[UserBatch]:
+    def _until_stopped(self, batches: Iterable[Item]) -> Iterator[Item]:
         for batch in batches:
             if self._stopping():
                 return
             yield batch
 
-    def _write(self, manifest: Manifest, metrics: dict[str, float]) -> None:
+    def _write(
+        self, manifest: Manifest, metrics: dict[str, float], settled: Sequence[Entry] = ()
+    ) -> None:
         step = self._trainer.progress.step
         entry = Entry(step, manifest.window_start_ms, manifest.window_end_ms, metrics)
-        self._folder.journal.append(entry)
+        self._folder.journal.append(*settled, entry)
         self._reported()
 
     def _expect_unchanged(self, manifest: Manifest) -> None:

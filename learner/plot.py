@@ -1,5 +1,6 @@
 """One picture of how the model does: prequential GAUC by window, against the item baseline."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ Series = dict[datetime, float]
 def plot(journal: Journal, path: Path) -> bool:
     """Draw the journal's first task; false if there is nothing to draw."""
     series = _series(journal)
-    task = next((name.split("/")[0] for name in series if name.endswith(f"/{ALL}/gauc")), None)
+    task = next((n.split("/")[0] for n in series if re.fullmatch(f"[^/]+/{ALL}/gauc", n)), None)
     if task is None:
         return False
     scenarios = _largest(series, task)

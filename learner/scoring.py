@@ -78,12 +78,18 @@ def judge(
     baseline: ItemCtr,
     layout: Layout,
     champion: Champion | None = None,
+    folded: Callable[[Scored], None] = lambda _: None,
 ) -> Verdict:
-    """Score a window's batches with a model, the item baseline and the champion, as they stand."""
+    """Score a window's batches with a model, the item baseline and the champion, as they stand.
+
+    `folded` is given the model's samples, as many batches at a time as are folded together.
+    """
     predicted = (_predicted(batch, predict, champion) for batch in batches)
     verdict = Verdict.empty(layout)
     for part in _folds(predicted):
-        found = _fold(part, baseline, layout)
+        model = joined([_scored(one.batch, one.logits) for one in part])
+        folded(model)
+        found = _fold(part, model, baseline, layout)
         if champion is not None:
             found = replace(found, shadow=_shadow(part, champion, layout))
         verdict = verdict.merge(found)
@@ -106,8 +112,7 @@ def _folds(predicted: Iterator[_Predicted]) -> Iterator[list[_Predicted]]:
         yield held
 
 
-def _fold(part: list[_Predicted], baseline: ItemCtr, layout: Layout) -> Verdict:
-    model = joined([_scored(one.batch, one.logits) for one in part])
+def _fold(part: list[_Predicted], model: Scored, baseline: ItemCtr, layout: Layout) -> Verdict:
     blind = joined([_scored(one.batch, baseline.logits(_item(one.batch))) for one in part])
     finite = np.isfinite(np.concatenate([one.logits for one in part]))
     domain = np.concatenate([_of_sample(one.batch, one.batch.domain) for one in part])

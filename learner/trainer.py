@@ -1,6 +1,6 @@
 """One model under training, with all state that a checkpoint must hold."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from learner.baselines import ItemCtr
 from learner.config import LearnerConfig, model_settings
 from learner.cursor import Cursor
 from learner.lineage import initial_lineage
-from learner.metrics import ALL
+from learner.metrics import ALL, Scored
 from learner.progress import Progress, Training
 from learner.scoring import Verdict, judge
 from learner.shadow import Champion
@@ -99,9 +99,14 @@ class Trainer:
         """The item baseline as it stands: counted over all windows scored so far."""
         return self.since_version.items
 
-    def score(self, batches: Iterable[UserBatch], champion: Champion | None = None) -> Verdict:
+    def score(
+        self,
+        batches: Iterable[UserBatch],
+        champion: Champion | None = None,
+        folded: Callable[[Scored], None] = lambda _: None,
+    ) -> Verdict:
         """Score a window's samples with the weights as they are; changes nothing."""
-        return judge(batches, self.predict, self.items, self.layout, champion)
+        return judge(batches, self.predict, self.items, self.layout, champion, folded)
 
     def predict(self, batch: UserBatch) -> Tensor:
         """Logits [N, K]."""

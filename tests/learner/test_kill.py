@@ -14,6 +14,7 @@ import torch
 from learner import tensors
 from learner.checkpoint import COMMIT, Checkpoints
 from learner.daemon import run
+from learner.journal import Journal
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
 from tests.learner.runs import SMALL, assert_same_state, shop
@@ -87,6 +88,13 @@ def kill_and_resume(folder: Path, kills: int, windows: int) -> None:
     assert resumed > kills // 2
     assert to_the_end(settings) < whole
     assert_same_state(calm, settings)
+    # Windows were judged again, by revisions that each restart found its samples for.
+    entries = [entry for entry, _ in Journal(settings.state / "metrics.jsonl").since(0)]
+    settled = [one.step for one in entries if "settled/click/all/auc" in one.metrics]
+    assert settled == list(range(windows - 1))
+    scored = [one.metrics for one in entries if "window/revisions" in one.metrics]
+    assert all(one["window/revisions"] > 0 for one in scored[1:])
+    assert not any(one["window/revisions_unmatched"] for one in scored)
 
 
 def run_until_writing(settings: LearnerSettings, kind: str) -> bool:

@@ -1,17 +1,19 @@
 """A small shop whose windows the tests write themselves: random, and with something to learn."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from schemas.hashing import hash_one, hash_strings
-from schemas.record import user_window_schema
-from schemas.spec import parse
+from schemas.record import revision_schema, user_window_schema
+from schemas.spec import Spec, parse
 from schemas.windows.manifest import BuildInfo, Manifest
 from schemas.windows.names import window_name
 from schemas.windows.seal import seal
-from schemas.windows.write import write_shard
+from schemas.windows.write import write_revisions, write_shard
 
 SPEC_TEXT = """
 name = "shop"
@@ -55,18 +57,81 @@ def write_spec(folder: Path, learner: str = "") -> Path:
 
 
 def write_window(root: Path, index: int, users: int = 30, shards: int = 2) -> Manifest:
-    """Seal window `index` with `users` records, split over `shards`."""
+    """Seal window `index` with `users` records, split over `shards`.
+
+    It carries revisions of the samples of the window before, as that one would be written.
+    """
+    start_ms = START_MS + index * HOUR_MS
+    parts = records_of(index, users, shards)
+    late = np.random.default_rng([index, users, 1])
+    before = records_of(index - 1, users, shards) if index else []
+    revised = [revisions_of(late, part) for part in before]
+    return seal_parts(root, start_ms, parts, revised)
+
+
+def records_of(index: int, users: int, shards: int) -> list[pa.RecordBatch]:
+    """The records of window `index`, a batch a shard."""
     rng = np.random.default_rng([index, users])
     start_ms = START_MS + index * HOUR_MS
     parts = np.array_split(np.arange(users), shards)
+    return [records(rng, start_ms, part) for part in parts]
+
+
+def seal_parts(
+    root: Path,
+    start_ms: int,
+    users: Sequence[pa.RecordBatch],
+    revisions: Sequence[pa.Table] = (),
+    spec: Spec = SPEC,
+) -> Manifest:
+    """Seal a window of these records and revisions, a shard each."""
     folder = root / window_name(start_ms)
-    entries = [
-        write_shard(folder, shard, records(rng, start_ms, part), SPEC)
-        for shard, part in enumerate(parts)
-    ]
+    entries = [write_shard(folder, shard, part, spec) for shard, part in enumerate(users)]
+    entries += [write_revisions(folder, shard, part, spec) for shard, part in enumerate(revisions)]
     build = BuildInfo("tests", None, 0, 0)
-    cut_ms = start_ms + HOUR_MS
-    return seal(root, start_ms, cut_ms, SPEC, entries, build, shards=shards)
+    cut_ms = spec.window.cut(start_ms)
+    shards = max(len(users), len(revisions))
+    return seal(root, start_ms, cut_ms, spec, entries, build, shards=shards)
+
+
+def revisions_of(rng: np.random.Generator, users: pa.RecordBatch, share: float = 0.1) -> pa.Table:
+    """Some labels of these records turned over, in the order of rule 12."""
+    rows = [
+        revision(user, request, place, task)
+        for user in users.to_pylist()
+        for request in user["requests"]
+        for place in np.argsort(request["candidates"]["item_id"])
+        for task in ("buy", "click")
+        if request["candidates"]["labels"][task]["value"][place] is not None
+        and rng.random() < share
+    ]
+    return pa.Table.from_pylist(rows, schema=revision_schema())
+
+
+def revision(
+    user: dict[str, Any],
+    request: dict[str, Any],
+    place: int,
+    task: str,
+    value: float | None = None,
+) -> dict[str, object]:
+    """The revision that turns a label over, or to `value`."""
+    old = request["candidates"]["labels"][task]["value"][place]
+    return {
+        "window_start_ms": user["window_start_ms"],
+        "user_id": user["user_id"],
+        "user": user["user"],
+        "request_time_ms": request["time_ms"],
+        "request_id": request["id"],
+        "item_id": request["candidates"]["item_id"][place],
+        "task": task,
+        "old_value": old,
+        "old_open": True,
+        "new_value": 1.0 - old if value is None else value,
+        "new_open": False,
+        "retraction": old > 0,
+        "late": False,
+    }
 
 
 def records(rng: np.random.Generator, start_ms: int, users: np.ndarray) -> pa.RecordBatch:
