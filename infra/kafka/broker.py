@@ -1,23 +1,18 @@
 """One Kafka broker that is its own controller (KRaft), on free ports of the loopback."""
 
-import ctypes
-import signal
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from infra.kafka.jars import fetched, program
+from infra.jars import fetched, program
+from infra.processes import HOST, Process, check_free, free_port, listens
 from schemas.errors import UserError
 
-HOST = "127.0.0.1"
 POM = Path(__file__).with_name("pom.xml")
 
 _CLUSTER = "bWlsbHN0cmVhbS1sb2NhbA"
@@ -25,15 +20,6 @@ _CLUSTER = "bWlsbHN0cmVhbS1sb2NhbA"
 
 _JVM = ["-Xmx384m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 """Small and quick to start; a real broker wants other flags."""
-
-_PR_SET_PDEATHSIG = 1
-
-
-def free_port() -> int:
-    """A port that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -47,7 +33,10 @@ class Broker:
     port: int
     settings: Mapping[str, str] = field(default_factory=dict)
     _controller: int = field(default_factory=free_port)
-    _process: subprocess.Popen[bytes] | None = None
+    _process: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._process = Process("a Kafka broker", self.folder / "server.log")
 
     @property
     def address(self) -> str:
@@ -60,33 +49,24 @@ class Broker:
         Raises Missing without Java or Maven, UserError if its port is taken or, with the end of
         the log, if no answer comes.
         """
-        _check_free(self.port)
+        check_free(self.port)
         if not (self.folder / "data").exists():
             self._format()
-        with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._java("kafka.Kafka", self._properties()),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  it calls one function of the C library
-            )
-        self._wait(patience_s)
+        self._process.start(self._java("kafka.Kafka", self._properties()))
+        self._process.wait_for(lambda: _answers(self.address), self.address, patience_s)
 
-    def stop(self, patience_s: float = 20.0) -> None:
+    @property
+    def pid(self) -> int | None:
+        """The number of its process, while it has one."""
+        return self._process.pid
+
+    def stop(self) -> None:
         """Ask it to end; kill it if it does not."""
-        if self._process is not None:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(patience_s)
-            self.kill()
+        self._process.stop()
 
     def kill(self) -> None:
         """End it at once, as a machine that fails does."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        self._process.kill()
 
     def _format(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -125,24 +105,6 @@ class Broker:
             **self.settings,
         }
 
-    def _wait(self, patience_s: float) -> None:
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
-            if self._process is not None and self._process.poll() is not None:
-                break
-            if _answers(self.address):
-                return
-            time.sleep(0.1)
-        self.kill()
-        raise UserError(
-            f"{self.folder}: expected a Kafka broker to answer at {self.address} within "
-            f"{patience_s:.0f} s, received no answer. Its log ends: {self._log_end()}"
-        )
-
-    def _log_end(self, lines: int = 5) -> str:
-        log = (self.folder / "server.log").read_text(encoding="utf-8", errors="replace")
-        return " | ".join(log.splitlines()[-lines:])
-
 
 @contextmanager
 def local_kafka(
@@ -157,24 +119,11 @@ def local_kafka(
         broker.stop()
 
 
-def _check_free(port: int) -> None:
-    """Another broker on the port would answer in place of ours."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            raise UserError(
-                f"{HOST}:{port}: expected a free port, received: {error.strerror}. Stop what "
-                "listens there or choose another port."
-            ) from error
-
-
 def _answers(address: str) -> bool:
     """Whether a listening broker also tells about its cluster."""
-    host, port = address.split(":")
+    if not listens(int(address.rpartition(":")[2])):
+        return False
     try:
-        socket.create_connection((host, int(port)), timeout=1).close()
         client = KafkaAdminClient(bootstrap_servers=address, bootstrap_timeout_ms=5_000)
     except (OSError, KafkaError):
         return False
@@ -184,9 +133,3 @@ def _answers(address: str) -> bool:
         return False
     finally:
         client.close()
-
-
-def _die_with_parent() -> None:
-    """Have Linux end the broker with the thread that started it, even if that is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

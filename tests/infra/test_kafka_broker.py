@@ -10,8 +10,8 @@ import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from infra.jars import cache, fetched
 from infra.kafka import Broker, Missing, local_kafka
-from infra.kafka.jars import cache, fetched
 from schemas.errors import UserError
 from tests.kafka_server import REQUIRED, broker_in, skipped_without_kafka
 
@@ -44,7 +44,7 @@ def test_a_broker_ends_with_a_process_that_is_killed(kafka: Broker, tmp_path: Pa
     script = (
         "import sys, time; from pathlib import Path; from infra.kafka import local_kafka\n"
         "with local_kafka(Path(sys.argv[1])) as broker:\n"
-        "    print(broker._process.pid, flush=True); time.sleep(600)\n"
+        "    print(broker.pid, flush=True); time.sleep(600)\n"
     )
     command = [sys.executable, "-c", script, str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:

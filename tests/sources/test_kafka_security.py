@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.kafka import Broker
-from infra.kafka.broker import HOST, free_port
+from infra.processes import HOST, free_port
 from pipelines.publish.messages import Encoder
 from pipelines.publish.pace import Pace
 from pipelines.publish.publisher import Publisher
