@@ -97,7 +97,7 @@ def _settings(store: Store, objects: Path) -> str:
         "s3proxy.endpoint": store.endpoint,
         "s3proxy.identity": USER,
         "s3proxy.credential": store.secret,
-        # The checksum that boto3 sends with a list of keys to delete; the list is read all the same.
+        # The checksum that boto3 sends with keys to delete; they are read all the same.
         "s3proxy.ignore-unknown-headers": "true",
         "jclouds.provider": "filesystem-nio2",
         "jclouds.identity": "unused",
