@@ -66,6 +66,15 @@ def test_every_alert_fires_in_some_test_and_says_what_to_do() -> None:
     assert RULES[1].read_text(encoding="utf-8").count("action:") == len(alerts)
 
 
+def test_the_page_on_alerts_names_all_with_their_severity() -> None:
+    page = (FOLDER.parents[1] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+    rows = [row.split("|") for row in page.splitlines() if row.startswith("| `Millstream")]
+    said = {name: row[3].strip() for row in rows for name in re.findall(r"`(\w+)`", row[1])}
+    rules = RULES[1].read_text(encoding="utf-8")
+    alerts = re.findall(r"alert: (\w+).*?severity: (\w+)", rules, re.DOTALL)
+    assert said == dict(alerts)
+
+
 def test_every_query_of_the_dashboard_is_one(checker: str, tmp_path: Path) -> None:
     """As rules, so that Prometheus's own parser reads them."""
     rules = [

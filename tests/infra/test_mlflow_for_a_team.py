@@ -1,5 +1,6 @@
 """MLflow on a real PostgreSQL and an S3 store: what the learner asks of it holds there."""
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from infra.mlflow import Team, team_mlflow
+from infra.postgres.cluster import programs
 from infra.s3 import BUCKET
 from learner.promotion import champion_of, promote
 from tests.learner.runs import learn, shop
@@ -81,3 +83,19 @@ def test_versions_are_registered_promoted_loaded_and_retired(
     left = {one["Key"] for one in team.store.client().list_objects_v2(Bucket=BUCKET)["Contents"]}
     assert not left & set(first)
     assert in_bucket(team, "2") and in_bucket(team, "3")
+    assert "TABLE DATA public model_versions" in backed_up(team, tmp_path)
+
+
+def backed_up(team: Team, folder: Path) -> str:
+    """What is in a copy of the database, made as the page on MLflow says."""
+    copy = folder / "mlflow.dump"
+    said = ""
+    for command in (
+        ["pg_dump", "--format=custom", f"--file={copy}", team.database.uri],
+        ["pg_restore", "--list", copy],
+    ):
+        words = [programs() / command[0], *command[1:]]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout
+    return said
