@@ -34,9 +34,14 @@ class Database:
     password: str
 
     @property
+    def address(self) -> str:
+        """Where it answers."""
+        return f"{HOST}:{self.port}"
+
+    @property
     def uri(self) -> str:
         """As SQLAlchemy and libpq read it, the password included."""
-        return f"postgresql://{NAME}:{self.password}@{HOST}:{self.port}/{NAME}"
+        return f"postgresql://{NAME}:{self.password}@{self.address}/{NAME}"
 
 
 def programs() -> Path:
@@ -67,7 +72,7 @@ def local_postgres(patience_s: float = 60.0) -> Iterator[Database]:
         server = Process("PostgreSQL", Path(home) / "server.log")
         server.start([*_as_owner(), str(folder / "postgres"), *_settings(Path(home), database)])
         try:
-            server.wait_for(lambda: _ready(folder, database), database.uri, patience_s)
+            server.wait_for(lambda: _ready(folder, database), database.address, patience_s)
             _run([str(folder / "createdb"), f"--maintenance-db={_postgres(database)}", NAME])
             yield database
         finally:

@@ -1,6 +1,7 @@
-"""Where a server cannot be had: what is said, and that nothing is left of one that was."""
+"""Local servers: what is said where one cannot be had, and that nothing is left of one that was."""
 
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -11,7 +12,9 @@ import pytest
 
 from infra import debian, postgres
 from infra.jars import Missing
+from infra.mlflow import team
 from infra.postgres import cluster
+from schemas.errors import UserError
 from tests.real_servers import REQUIRED, skipped_without
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +47,33 @@ def test_a_cluster_is_gone_when_its_block_ends() -> None:
     assert not Path(folder).parent.exists()
     with pytest.raises(psycopg.OperationalError, match="refused"):
         psycopg.connect(database.uri)
+
+
+def test_a_port_that_is_taken_is_told_with_the_end_of_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(cluster, "free_port", lambda: port)
+        with (
+            skipped_without("PostgreSQL"),
+            pytest.raises(
+                UserError, match=rf"PostgreSQL to answer at 127\.0\.0\.1:{port} .* in use"
+            ),
+            postgres.local_postgres(),
+        ):
+            raise AssertionError("the port is taken")
+
+
+def test_without_its_drivers_a_team_s_server_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(team, "find_spec", lambda name: None)
+    with (
+        pytest.raises(Missing, match=r"psycopg, boto3: expected .* extra `mlflow-server`"),
+        team.team_mlflow(tmp_path),
+    ):
+        raise AssertionError("there are no drivers")
 
 
 def test_packages_that_are_there_are_not_installed_again() -> None:
