@@ -13,13 +13,14 @@ BENCHMARKS = $(wildcard benchmarks/*.py)
 CACHES := .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .numba_cache
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo kafka flink test lint bench soak clean
+.PHONY: help setup demo kafka flink mlflow test lint bench soak clean
 
 help:
 	@echo "make setup   build .venv (once, and again when the requirements change)"
 	@echo "make demo    the whole loop on shipped real data"
 	@echo "make kafka   a local Kafka broker until Ctrl-C (needs Java 17 and Maven)"
 	@echo "make flink   a local Flink cluster until Ctrl-C (needs Java 17 and Maven)"
+	@echo "make mlflow  a local MLflow server until Ctrl-C"
 	@echo "make test    all tests"
 	@echo "make lint    style, types and import walls"
 	@echo "make bench   every benchmark, then one line a figure"
@@ -34,8 +35,8 @@ $(STAMP): pyproject.toml constraints.txt
 	    "Name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt uv \
-	  && $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,sentences]' \
-	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,sentences]'
+	  && $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable '.[dev,mlflow-server,sentences]' \
+	  || $(BIN)/python -m pip install --constraint constraints.txt --editable '.[dev,mlflow-server,sentences]'
 	@touch $@
 
 demo: setup
@@ -46,6 +47,9 @@ kafka: setup
 
 flink: setup
 	$(BIN)/python -m infra.flink
+
+mlflow: setup
+	$(BIN)/python -m infra.mlflow
 
 test: setup
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal

@@ -1,11 +1,10 @@
 """Chromium, for tests of what a person sees: found on the PATH, or installed from Debian."""
 
-import os
 import shutil
-import subprocess
 import sys
 
-from infra.kafka import Missing
+from infra import debian
+from infra.jars import Missing
 from schemas.errors import UserError
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -38,16 +37,7 @@ def install() -> str:
     try:
         return chromium()
     except Missing:
-        if shutil.which("apt-get") is None or os.geteuid() != 0:
-            raise
-    for words in (["update"], ["install", "-y", "--no-install-recommends", "chromium"]):
-        command = ["apt-get", "-qq", *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(
-                f"apt-get {' '.join(words)}: expected Chromium to be installed, received: "
-                f"{done.stderr.strip()[-300:]}"
-            )
+        debian.install(["chromium"])
     return chromium()
 
 

@@ -1,4 +1,4 @@
-"""A real MLflow server on this machine, for the demo and for tests: SQLite, one worker."""
+"""A real MLflow server on this machine, for the demo and for tests: one worker."""
 
 import os
 import signal
@@ -8,8 +8,9 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import UserError
@@ -17,18 +18,41 @@ from schemas.errors import UserError
 HOST = "127.0.0.1"
 
 
+@dataclass(frozen=True)
+class Stores:
+    """Where a server keeps runs and versions, and where artifacts."""
+
+    database: str
+    """As SQLAlchemy reads it."""
+    artifacts: str
+    """A folder, or an address such as `s3://BUCKET/PATH`."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """What the server needs to reach them."""
+
+    @classmethod
+    def within(cls, folder: Path) -> "Stores":
+        """Files of one folder."""
+        place = folder.resolve()
+        return cls(f"sqlite:///{place}/mlflow.db", str(place / "artifacts"))
+
+
 @contextmanager
 def local_mlflow(
-    folder: Path, port: int | None = None, attempts: int = 3, patience_s: float = 180.0
+    folder: Path,
+    port: int | None = None,
+    attempts: int = 3,
+    patience_s: float = 180.0,
+    stores: Stores | None = None,
 ) -> Iterator[str]:
-    """Start a server whose database, artifacts and log live in `folder`; yield its address.
+    """Start a server whose log and, without `stores`, all else live in `folder`; yield its address.
 
     Without a `port` a free one is taken, and another one if it is gone by the time the server
     binds it. The server and its workers are ended on the way out.
     Raises UserError with the end of the server's log if it does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    process, uri = _started(folder, port, attempts, patience_s)
+    chosen = stores or Stores.within(folder)
+    process, uri = _started(folder, chosen, port, attempts, patience_s)
     try:
         yield uri
     finally:
@@ -36,11 +60,11 @@ def local_mlflow(
 
 
 def _started(
-    folder: Path, port: int | None, attempts: int, patience_s: float
+    folder: Path, stores: Stores, port: int | None, attempts: int, patience_s: float
 ) -> tuple[subprocess.Popen[bytes], str]:
     for _ in range(attempts):
         chosen = port or free_port()
-        process = _spawn(folder, chosen)
+        process = _spawn(folder, stores, chosen)
         uri = f"http://{HOST}:{chosen}"
         try:
             if _healthy(process, uri, patience_s):
@@ -62,16 +86,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _spawn(folder: Path, port: int) -> subprocess.Popen[bytes]:
+def _spawn(folder: Path, stores: Stores, port: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "mlflow", "server"]
-    command += ["--backend-store-uri", f"sqlite:///{folder.resolve()}/mlflow.db"]
-    command += ["--artifacts-destination", str(folder.resolve() / "artifacts")]
+    command += ["--backend-store-uri", stores.database]
+    command += ["--artifacts-destination", stores.artifacts]
     command += ["--host", HOST, "--port", str(port), "--workers", "1"]
     own = Path(sys.executable).parent
     environment = os.environ | {
         "PATH": f"{own}{os.pathsep}{os.environ.get('PATH', '')}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        **stores.environment,
     }
     with (folder / "server.log").open("ab") as log:
         return subprocess.Popen(

@@ -1,27 +1,20 @@
 """One Kafka broker for all tests of a process that need a real one; tests keep apart by topics."""
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
-from infra.kafka import Broker, Missing, local_kafka
+from infra.kafka import Broker, local_kafka
+from tests.real_servers import REQUIRED, skipped_without
 
-REQUIRED = "MILLSTREAM_REQUIRE_SERVERS"
-"""Set where nothing may be skipped."""
+__all__ = ["REQUIRED", "broker_in", "kafka", "skipped_without_kafka"]
 
 
-@contextmanager
-def skipped_without_kafka() -> Iterator[None]:
+def skipped_without_kafka() -> AbstractContextManager[None]:
     """Skip where Java or Maven are missing, unless servers are required."""
-    try:
-        yield
-    except Missing as missing:
-        if os.environ.get(REQUIRED):
-            raise
-        pytest.skip(f"needs a Kafka broker. {missing}")
+    return skipped_without("a Kafka broker")
 
 
 @contextmanager
