@@ -38,3 +38,10 @@ def _with_near_match(message: str) -> str:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Offer `--json`, for commands that a machine may read."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def count(text: str) -> int:
+    """A whole number of 1 or more, as an argument's type."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, received {text!r}")
+    return int(text)

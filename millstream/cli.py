@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from millstream import console
 from millstream.arguments import Parser, UsageError
 from millstream.commands import (
+    dead_letters,
     demo,
     doctor,
     models,
@@ -20,7 +21,18 @@ from millstream.commands import (
 )
 from schemas.errors import SpecError, UserError
 
-COMMANDS = (demo, spec, replay, simulate, pipeline, train, windows, models, doctor)
+COMMANDS = (
+    demo,
+    spec,
+    replay,
+    simulate,
+    pipeline,
+    train,
+    windows,
+    dead_letters,
+    models,
+    doctor,
+)
 """Each has `add(subparsers)`, which declares it and sets its `run`."""
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130

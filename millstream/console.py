@@ -84,7 +84,7 @@ Show = Callable[[Mapping[str, int]], None]
 
 
 @contextmanager
-def progress_of(labels: Sequence[str], total: int, unit: str = "windows") -> Iterator[Show]:
+def progress_of(labels: Sequence[str], total: int | None, unit: str = "windows") -> Iterator[Show]:
     """Follow several pieces of work of one size whose progress is looked up."""
     with ExitStack() as stack:
         bars = {label: stack.enter_context(progress(label, total, unit)) for label in labels}

@@ -45,6 +45,12 @@ EVENT_REASONS = (
 )
 """Why one event is refused, in the order in which the reasons are tried."""
 
+MEMORY_REASONS = ("late", "unmatched")
+"""Why an event is refused for what was read, or not read, before it."""
+
+REASONS = (*EVENT_REASONS, *MEMORY_REASONS, *MESSAGE_REASONS, *FILE_REASONS)
+"""All reasons."""
+
 
 @dataclass(frozen=True)
 class DeadLetter:

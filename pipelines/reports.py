@@ -69,7 +69,7 @@ class Report:
 
 
 def add_up(reports: Iterable[Report]) -> Report:
-    """One report; dead letters by (stream, source, position, reason), windows by name."""
+    """One report; dead letters by (stream, source, position, reason, bytes), windows by name."""
     counts: Counter[str] = Counter()
     letters = [DEAD_LETTER_SCHEMA.empty_table()]
     newest_ms: dict[str, int] = {}
@@ -80,7 +80,11 @@ def add_up(reports: Iterable[Report]) -> Report:
         for name, time_ms in report.newest_ms.items():
             newest_ms[name] = max(time_ms, newest_ms.get(name, time_ms))
         sealed += report.sealed
-    keys = [(name, "ascending") for name in ("stream", "source", "position", "reason")]
+    keys = [(name, "ascending") for name in _LETTER_KEYS]
     joined = pa.concat_tables(letters)
     ordered = joined.take(pc.sort_indices(joined, sort_keys=keys))
     return replace(Report.of(counts, ordered, newest_ms), sealed=tuple(sorted(sealed)))
+
+
+_LETTER_KEYS = ("stream", "source", "position", "reason", "raw")
+"""Their order is that of the letters, whatever order shards report in: a row names a letter."""

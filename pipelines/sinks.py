@@ -53,7 +53,7 @@ class WindowSink:
         manifest = seal(self.root, start_ms, cut_ms, self.spec, entries, build, shards=self.shards)
         divergent = manifest.divergent or any(entry.divergent for entry in entries)
         counts = Counter({"windows": 1, "divergent": int(divergent)})
-        counts.update(_labels(manifest))
+        counts.update({"revisions": manifest.counts.revisions, **_labels(manifest)})
         return Report(counts=+counts, sealed=(window_name(start_ms),))
 
     def _folder(self, start_ms: int) -> Path:

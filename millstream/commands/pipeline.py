@@ -2,20 +2,22 @@
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream import console
-from millstream.arguments import Subparsers, add_json
+from millstream.arguments import Subparsers, UsageError, add_json, count
 from schemas.spec import load
 
 if TYPE_CHECKING:
-    from pipelines.drivers.direct import Summary
+    from millstream.monitor import Board
+    from pipelines.drivers.direct import DirectSettings, Status, Summary
 
 SECTIONS = {
-    "windows": ("windows", "divergent"),
+    "windows": ("windows", "divergent", "revisions"),
     "events read": ("accepted", "late", "duplicate", "repeated_item"),
     "dead letters by stream and reason": ("dead",),
     "feedback that changed no label, by task": ("no_sample", "before_request", "closed"),
@@ -29,20 +31,17 @@ SECTIONS = {
 def add(subparsers: Subparsers) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("pipeline", help="event streams to sealed windows")
-    parser.add_argument("--spec", type=Path, required=True, metavar="FILE", help="the stream spec")
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="the stream spec")
     parser.add_argument(
         "--source",
-        required=True,
         metavar="DIR|kafka://HOST:PORT",
         help="a folder per stream, or a cluster with a topic per stream",
     )
-    parser.add_argument(
-        "--windows", type=Path, required=True, metavar="DIR", help="the window store"
-    )
+    parser.add_argument("--windows", type=Path, metavar="DIR", help="the window store")
     parser.add_argument(
         "--state", type=Path, metavar="DIR", help="the pipeline's state (default: WINDOWS.state)"
     )
-    parser.add_argument("--shards", type=int, default=16, help="shards of users (%(default)s)")
+    parser.add_argument("--shards", type=count, metavar="N", help="of a new state (16)")
     parser.add_argument(
         "--epoch-rows", type=int, default=600_000, help="rows read at once (%(default)s)"
     )
@@ -52,16 +51,100 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--final", action="store_true", help="the input is complete: seal all that holds something"
     )
+    _add_monitor(parser)
     add_json(parser)
     parser.set_defaults(run=run)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    _add_rescale(actions)
+
+
+def _add_rescale(actions: Subparsers) -> None:
+    parser = actions.add_parser("rescale", help="deal stored state out to another number of shards")
+    parser.add_argument("--state", type=Path, required=True, metavar="DIR", help="of a pipeline")
+    parser.add_argument("--shards", type=count, required=True, metavar="N", help="from now on")
+    parser.set_defaults(run=run_rescale)
+
+
+def _add_monitor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="N",
+        help="serve /metrics, /metrics.json and /healthz on this port (0: a free one)",
+    )
+    parser.add_argument(
+        "--metrics-host", default="127.0.0.1", metavar="HOST", help="… of this host (%(default)s)"
+    )
+    parser.add_argument("--watch", action="store_true", help="a live view on this terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the direct driver and print what it sealed and counted."""
-    from pipelines.drivers.direct import DirectSettings
+    from millstream.monitor import Board
+    from pipelines.drivers.direct import Status
     from pipelines.drivers.direct import run as run_direct
 
-    settings = DirectSettings(
+    _check_given(args)
+    settings, board = _settings(args), Board[Status]()
+    with _served(args, board), _shown(args, board) as show:
+
+        def watch(status: Status) -> None:
+            board.put(status)
+            show(status.work.rows)
+
+        summary = run_direct(settings, watch)
+    print(_json(summary) if args.json else _text(args.windows, summary))
+    return 0
+
+
+def _check_given(args: argparse.Namespace) -> None:
+    """Actions need none of these, a run all."""
+    lacking = [name for name in ("spec", "source", "windows") if getattr(args, name) is None]
+    if lacking:
+        raise UsageError(f"expected --{', --'.join(lacking)} (see `millstream pipeline --help`)")
+
+
+def run_rescale(args: argparse.Namespace) -> int:
+    """Rescale and say what was done."""
+    from pipelines.drivers.direct import rescale
+
+    before = rescale(args.state, args.shards)
+    print(f"{args.state}: {args.shards} shards, {before} before")
+    return 0
+
+
+@contextmanager
+def _served(args: argparse.Namespace, board: "Board[Status]") -> Iterator[None]:
+    """With metrics to be had meanwhile, if they were asked for."""
+    if args.metrics_port is None:
+        yield
+        return
+    from millstream.monitor import serving
+    from millstream.monitor.pipeline_metrics import health_of, registry_of
+
+    with serving(
+        registry_of(board), lambda: health_of(board), args.metrics_host, args.metrics_port
+    ):
+        yield
+
+
+@contextmanager
+def _shown(args: argparse.Namespace, board: "Board[Status]") -> Iterator[Callable[[int], None]]:
+    """Gives whom to tell how many events were read so far."""
+    if args.watch:
+        from millstream.monitor.pipeline_view import live
+
+        with live(board):
+            yield lambda rows: None
+        return
+    with console.progress_of(["pipeline"], None, unit="events") as show:
+        yield lambda rows: show({"pipeline": rows})
+
+
+def _settings(args: argparse.Namespace) -> "DirectSettings":
+    from pipelines.drivers.direct import DirectSettings
+
+    return DirectSettings(
         spec=load(args.spec),
         source=args.source,
         windows=args.windows,
@@ -71,10 +154,6 @@ def run(args: argparse.Namespace) -> int:
         follow=args.follow,
         final=args.final,
     )
-    with console.progress("pipeline", unit="events") as advance:
-        summary = run_direct(settings, watch=lambda told: advance(told.rows))
-    print(_json(summary) if args.json else _text(args.windows, summary))
-    return 0
 
 
 def _json(summary: "Summary") -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream import console
-from millstream.arguments import UsageError
+from millstream.arguments import UsageError, count
 from schemas.spec import Spec
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def add_target(parser: argparse.ArgumentParser, out: str) -> None:
         help="of files: parquet (default), jsonl, avro; of messages: json (default), avro",
     )
     parser.add_argument(
-        "--pack", type=_count, metavar="N", help="with --kafka: up to N events in an Avro message"
+        "--pack", type=count, metavar="N", help="with --kafka: up to N events in an Avro message"
     )
     parser.add_argument(
         "--speed", type=_speed, metavar="60x", help="with --kafka: as fast as events happened, × 60"
     )
     parser.add_argument(
-        "--partitions", type=_count, metavar="N", help="with --kafka: of topics that it makes (4)"
+        "--partitions", type=count, metavar="N", help="with --kafka: of topics that it makes (4)"
     )
 
 
@@ -83,12 +83,6 @@ def summary_of(published: "Publisher", notes: tuple[str, ...] = ()) -> "ReplaySu
 
     counts = {name: published.counts[name] for name in published.encoder.spec.streams}
     return ReplaySummary(counts, min(published.times), max(published.times), notes)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, received {text!r}")
-    return int(text)
 
 
 def _speed(text: str) -> float:

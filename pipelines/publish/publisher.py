@@ -1,7 +1,7 @@
 """Sends event tables to a Kafka cluster and makes sure that they arrived."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,25 +74,32 @@ class Publisher:
         if self._producer is not None:
             self._producer.close(timeout=5)
 
-    def _send(self, stream: str, table: pa.Table) -> None:
-        assert self._producer is not None
+    def send_raw(self, stream: str, values: Iterable[bytes]) -> None:
+        """Send bytes as they are; returns when all have arrived."""
         topic = self.encoder.spec.streams[stream].topic
+        self.counts[stream] += self._arrived(stream, ((topic, value) for value in values))
+
+    def _send(self, stream: str, table: pa.Table) -> None:
+        topic = self.encoder.spec.streams[stream].topic
+        messages = self.encoder.messages(stream, table, self._partitions[topic])
+        self._arrived(
+            stream,
+            ((topic, m.value, m.key, None, m.partition, m.timestamp_ms) for m in messages),
+        )
+        self.counts[stream] += table.num_rows
+        self.times += pc.min_max(table["time_ms"]).as_py().values()
+
+    def _arrived(self, stream: str, messages: Iterable[tuple[Any, ...]]) -> int:
+        """Send what the producer's `send` takes, and wait for all of it; how many there were."""
+        assert self._producer is not None
         try:
-            sent = [
-                self._producer.send(
-                    topic, one.value, one.key, None, one.partition, one.timestamp_ms
-                )
-                for one in self.encoder.messages(stream, table, self._partitions[topic])
-            ]
+            sent = [self._producer.send(*message) for message in messages]
             self._producer.flush(DELIVERY_MS / 1_000)
             for one in sent:
                 one.get(0)
         except (KafkaError, OSError) as error:
-            raise self._failed(
-                f"to take events of stream {stream!r} in {topic!r}", error
-            ) from error
-        self.counts[stream] += table.num_rows
-        self.times += pc.min_max(table["time_ms"]).as_py().values()
+            raise self._failed(f"to take events of stream {stream!r}", error) from error
+        return len(sent)
 
     def _plain(self, stream: str, table: pa.Table) -> pa.Table:
         schema = arrow_schema(self.encoder.spec, stream)

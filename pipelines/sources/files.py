@@ -81,6 +81,10 @@ class FilesSource:
         columns = tuple(arrow_schema(self.spec, wanted.stream).names)
         return _format(path).read(Wanted(path, wanted, columns))
 
+    def answers(self) -> bool:
+        """See `Source.answers`."""
+        return self.root.is_dir()
+
     def close(self) -> None:
         """Nothing is held open."""
 

@@ -18,5 +18,8 @@ class Source(Protocol):
     def read_range(self, wanted: Range) -> RawRows:
         """Read one range. What cannot be used becomes dead letters."""
 
+    def answers(self) -> bool:
+        """Whether it can be read now; may be asked from another thread."""
+
     def close(self) -> None:
         """End whatever connection there is."""

@@ -1,6 +1,7 @@
 """The stream spec: one TOML file that describes a product."""
 
-from schemas.spec.digest import spec_digest
+from schemas.spec.digest import spec_digest, spec_values
+from schemas.spec.growth import Growth, growth
 from schemas.spec.model import (
     FEEDBACK_KINDS,
     Domain,
@@ -28,6 +29,7 @@ __all__ = [
     "Feature",
     "FeatureOwner",
     "FeatureType",
+    "Growth",
     "Kafka",
     "LabelValue",
     "Recipe",
@@ -41,7 +43,9 @@ __all__ = [
     "Task",
     "Time",
     "Window",
+    "growth",
     "load",
     "parse",
     "spec_digest",
+    "spec_values",
 ]

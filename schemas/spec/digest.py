@@ -3,12 +3,13 @@
 import dataclasses
 import hashlib
 import json
+from typing import Any
 
 from schemas.spec.model import Spec
 
 
-def spec_digest(spec: Spec) -> str:
-    """SHA-256, in hex, of everything that decides windows; model and learner sections do not."""
+def spec_values(spec: Spec) -> dict[str, Any]:
+    """Everything that decides windows, as JSON can hold it; model and learner sections do not."""
     values = dataclasses.asdict(spec)
     for name in ("models", "learner", "source"):
         del values[name]
@@ -16,5 +17,10 @@ def spec_digest(spec: Spec) -> str:
         del stream["topic"]
     for feature in values["features"].values():
         del feature["table"]
-    text = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+    return values
+
+
+def spec_digest(spec: Spec) -> str:
+    """SHA-256, in hex, of those values."""
+    text = json.dumps(spec_values(spec), ensure_ascii=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -40,10 +40,10 @@ def show(store: WindowStore, start_ms: int, user_id: str | None = None, limit: i
     return _record(batch)
 
 
-def rows_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as a table of aligned columns, headings first; one line says so if there is no row."""
+def rows_text(rows: Sequence[Mapping[str, Any]], none: str = "no sealed window") -> str:
+    """Rows as a table of aligned columns, headings first; `none` says that there is no row."""
     if not rows:
-        return "no sealed window"
+        return none
     lines = [list(rows[0]), *([str(value) for value in row.values()] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(

@@ -1,12 +1,13 @@
 """The manifest as it stands in a window's folder."""
 
+import json
 from pathlib import Path
 
 from schemas.errors import StoreError
 from schemas.record import RECORD_VERSION
 from schemas.windows.container import damaged
-from schemas.windows.manifest import Manifest, parse_manifest
-from schemas.windows.names import MANIFEST, window_name
+from schemas.windows.manifest import BuildInfo, Manifest, parse_manifest
+from schemas.windows.names import BUILD, MANIFEST, window_name
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -32,3 +33,11 @@ def read_manifest(folder: Path) -> Manifest | None:
             "wrote it, or a newer one."
         )
     return manifest
+
+
+def read_build(folder: Path) -> BuildInfo | None:
+    """How a window came to be; None where nobody can tell, for no digest covers it."""
+    try:
+        return BuildInfo(**json.loads((folder / BUILD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None

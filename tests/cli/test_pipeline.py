@@ -71,3 +71,23 @@ def test_a_person_reads_the_counts_under_headings(run, folder: Path) -> None:
     totals = json.loads(run(*words(folder, "--json")).out)["totals"]
     names = [line.split()[0] for line in lines[1:] if line.startswith(" ")]
     assert sorted(names) == sorted(totals)
+
+
+def test_a_rescaled_state_is_used_without_naming_its_shards(run, folder: Path) -> None:
+    once = [word for word in words(folder, "--json") if word != "--final"]
+    run(*once)
+    state = folder / "windows.state"
+    said = run("pipeline", "rescale", "--state", state, "--shards", 5)
+    assert (said.code, said.out) == (0, f"{state}: 5 shards, 2 before\n")
+    other = run(*once)
+    assert other.code == 1 and "expected shards 2, received 5. Leave --shards out" in other.err
+    shards = once.index("--shards")
+    assert run(*once[:shards], *once[shards + 2 :], "--final").code == 0
+    assert json.loads((state / "identity.json").read_text())["shards"] == 5
+
+
+def test_a_run_says_what_it_lacks(run) -> None:
+    lacking = run("pipeline", "--spec", "spec.toml")
+    assert lacking.code == 2 and "expected --source, --windows" in lacking.err
+    wrong = run("pipeline", "rescale", "--state", "s", "--shards", "0")
+    assert wrong.code == 2 and "expected a whole number of 1 or more, received '0'" in wrong.err

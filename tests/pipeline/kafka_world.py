@@ -2,12 +2,14 @@
 
 import io
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fastavro
+import pyarrow.parquet as pq
 from kafka import KafkaProducer
 
 from infra.kafka import Broker
@@ -109,3 +111,10 @@ def kafka_settings(broker: Broker, spec: Spec, folder: Path, **changes: Any) -> 
         poll_s=0.2,
     )
     return replace(base, **changes)
+
+
+def letters_in(folder: Path) -> Counter[str]:
+    """The letters that a run left in `folder/windows`, named as its totals name them."""
+    files = sorted((folder / "windows" / "dead_letters").glob("*.parquet"))
+    tables = [pq.read_table(path, columns=["stream", "reason"]).to_pylist() for path in files]
+    return Counter(f"dead/{row['stream']}/{row['reason']}" for rows in tables for row in rows)

@@ -1,7 +1,5 @@
 """What goes wrong around a pipeline on Kafka: kills, brokers that go, partitions that come."""
 
-import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,11 +14,12 @@ from pipelines.drivers.direct import run
 from schemas.spec import Spec, parse
 from schemas.windows import WindowStore
 from tests.kafka_server import broker_in
-from tests.kafka_topics import add_partitions
+from tests.kafka_topics import add_partitions, send
 from tests.pipeline.kafka_world import (
     as_json,
     in_time_order,
     kafka_settings,
+    letters_in,
     mixed,
     prepared,
     publish,
@@ -29,6 +28,7 @@ from tests.pipeline.small_world import SPEC_TOML, Events, small_world
 from tests.pipeline.test_direct_driver import built, digests
 from tests.pipeline.test_follow import PATIENCE_S, halves, wait_for_windows
 
+ROOT = Path(__file__).parents[2]
 IDLE_S = 10
 """Longer than a test takes to publish, so that no partition falls idle too soon."""
 
@@ -134,44 +134,48 @@ def test_a_pipeline_whose_broker_is_away_leaves_when_asked(tmp_path: Path) -> No
     assert "Traceback" not in told
 
 
-def run_killed(command: list[str], folder: Path, moment_s: float) -> bool:
-    """Run and kill after a moment; whether it had ended by then."""
-    process = subprocess.Popen(command, cwd=folder, start_new_session=True)
-    try:
-        return process.wait(moment_s) == 0
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        return False
+BAD = (b"{nonsense", b'{"event_id": "x"}', b"\xc3\x01 no datum", b"")
+"""Messages that cannot be used; each is to be counted once however often it is read."""
 
 
-def killed_run_equals_the_files(broker: Broker, folder: Path, kills: int, seed: int) -> None:
-    """Kill a run at random moments of its working time, then let it end."""
-    spec = spec_in(folder, f"kills{seed}", idle="500ms")
-    events = small_world(seed, requests=200)
+def killed_runs_equal_the_files(broker: Broker, folder: Path, kills: int, seed: int) -> None:
+    """Kill runs at random moments of their work until there were so many kills."""
+    spec = spec_in(folder / "spec", f"kills{seed}", idle="500ms")
+    events = small_world(seed, requests=120)
     reference = built(folder / "files", events, spec=spec)
     prepared(broker, spec)
     publish(broker, spec, events, mixed)
-    words = command(broker, "--epoch-rows", "150", "--final")
-    started = time.monotonic()
-    (folder / "whole").mkdir()
-    (folder / "whole" / "spec.toml").write_text((folder / "spec.toml").read_text())
-    assert run_killed(words, folder / "whole", 280)
-    length_s = time.monotonic() - started
-    rng = random.Random(seed)
-    for _ in range(kills):
-        run_killed(words, folder, length_s * rng.uniform(0.4, 0.95))
-    assert run_killed(words, folder, 280)
-    assert digests(WindowStore(folder / "windows")) == digests(reference)
-    assert len(digests(reference)) >= 12
+    send(broker, {stream.topic: BAD for stream in spec.streams.values()}, partition=2)
+    undisturbed = run(kafka_settings(broker, spec, folder / "whole"))
+    worlds = [folder / f"killed{number}" for number in range(kills)]
+    for world in worlds:
+        world.mkdir()
+        (world / "spec.toml").write_text((folder / "spec" / "spec.toml").read_text())
+    words = command(broker, "--epoch-rows", "120", "--final")[3:]
+    start = [sys.executable, "-m", "tests.pipeline.kills", str(seed), str(kills)]
+    done = subprocess.run(
+        [*start, *map(str, worlds), "--", *words], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == kills
+    for world in worlds:
+        if not (world / "windows" / "_FINAL").exists():
+            continue
+        assert digests(WindowStore(world / "windows")) == digests(reference)
+        again = run(kafka_settings(broker, spec, world))
+        assert (again.epochs, again.totals) == (0, undisturbed.totals)
+        assert (
+            letters_in(world).total() == 5 * len(BAD) + undisturbed.totals["dead/refund/unmatched"]
+        )
+    assert (worlds[0] / "windows" / "_FINAL").exists() and len(digests(reference)) >= 12
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_few_kills_change_nothing(kafka: Broker, tmp_path: Path) -> None:
-    killed_run_equals_the_files(kafka, tmp_path, kills=3, seed=41)
+def test_kills_at_random_moments_change_nothing(kafka: Broker, tmp_path: Path) -> None:
+    killed_runs_equal_the_files(kafka, tmp_path, kills=30, seed=41)
 
 
 @pytest.mark.soak
-def test_twenty_kills_change_nothing(kafka: Broker, tmp_path: Path) -> None:
-    killed_run_equals_the_files(kafka, tmp_path, kills=20, seed=42)
+def test_three_hundred_kills_change_nothing(kafka: Broker, tmp_path: Path) -> None:
+    killed_runs_equal_the_files(kafka, tmp_path, kills=300, seed=42)

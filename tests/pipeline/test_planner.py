@@ -53,12 +53,12 @@ def test_a_file_is_looked_into_again_only_when_it_grew_or_was_read(tmp_path: Pat
     first = plans.next(begun, lambda: 0)
     assert first is not None
     assert [one.name for one in first.ranges] == ["click/a.jsonl", "click/b.jsonl"]
-    assert plans.unread_rows(begun) == 2
+    assert plans.standing(begun, lambda: 0).lag["click"] == 2
     assert source.looked == ["click/a.jsonl", "click/b.jsonl"]
 
     read = after(begun, first)
     assert plans.next(read, lambda: 0) is None
-    assert plans.unread_rows(read) == 0
+    assert not any(plans.standing(read, lambda: 0).lag.values())
     assert source.looked[2:] == ["click/a.jsonl", "click/b.jsonl"]
 
     write(tmp_path, "b", lines=3)

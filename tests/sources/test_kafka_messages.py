@@ -198,3 +198,23 @@ def _long(value: int) -> bytes:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, "long", value)
     return out.getvalue()
+
+
+def test_a_container_of_no_event_does_not_vanish() -> None:
+    """It may be the head of one that was cut off."""
+    (whole,) = [container(items(1))]
+    head = whole[: whole.index(whole[-16:]) + 16]
+    assert letters(judged([head, container([])])) == [
+        (100, "empty_message", head), (102, "empty_message", container([]))
+    ]  # fmt: skip
+
+
+def test_a_datum_whose_text_is_no_text_is_refused_wherever_it_ends() -> None:
+    sound = single(items(1)[0])
+    at = sound.index(b"i0")
+    broken = sound[:at] + b"\xe9a" + sound[at + 2 :]
+    checked = judged([broken, broken + b"\x00", sound])
+    assert [(at, reason) for at, reason, _ in letters(checked)] == [
+        (100, "bad_utf8"), (102, "bad_avro")
+    ]  # fmt: skip
+    assert ids(checked) == ["i0"]

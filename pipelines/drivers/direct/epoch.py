@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import EmbeddedPythonEnvironment
@@ -66,6 +67,11 @@ class EpochRunner:
         FnApiRunner().run_via_runner_api(self._graph, self._options)
         return add_up(self._stages.reports)
 
+    @property
+    def begun(self) -> set[int]:
+        """The starts of the windows whose requests the last epoch read."""
+        return self._stages.begun
+
 
 def _build(pipeline: beam.Pipeline, spec: Spec, stages: "_Stages") -> None:
     begun = pipeline | "Epoch" >> beam.Create([None])
@@ -102,11 +108,12 @@ class _Stages(InProcess):
         self.spec, self.source, self.store, self.shards = spec, source, store, shards
         self.shelf = Shelf()
         self.reports: list[Report] = []
+        self.begun: set[int] = set()
         self.epoch: Epoch
 
     def begin(self, epoch: Epoch) -> None:
         """Forget the epoch before."""
-        self.epoch, self.reports = epoch, []
+        self.epoch, self.reports, self.begun = epoch, [], set()
         self.shelf.clear()
 
     def ranges(self, _: None) -> Iterable[Range]:
@@ -123,6 +130,7 @@ class _Stages(InProcess):
         read = read_events(self.spec, range_.stream, range_.name, raw, now_ms, self.shards)
         newest = {} if read.newest_ms is None else {range_.name: read.newest_ms}
         report = Report.of(read.counts, read.dead_letters, newest)
+        self.begun |= _windows_of(read.by_shard, self.spec)
         return ([] if self._drops(range_) else read.by_shard), report
 
     def _drops(self, range_: Range) -> bool:
@@ -154,6 +162,14 @@ class _Stages(InProcess):
     def keep(self, report: Report) -> None:
         """Take in what a stage reports."""
         self.reports.append(report)
+
+
+def _windows_of(by_shard: Iterable[tuple[int, Tables]], spec: Spec) -> set[int]:
+    """The starts of the windows that these requests belong to."""
+    length_ms = spec.window.length_ms
+    tables = (tables["exposure"] for _, tables in by_shard if "exposure" in tables)
+    indices = (np.unique(one["time_ms"].to_numpy() // length_ms) for one in tables)
+    return {int(index) * length_ms for some in indices for index in some}
 
 
 @dataclass

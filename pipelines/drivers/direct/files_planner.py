@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from pipelines.drivers.direct.journal import Commit, Plan
-from pipelines.drivers.direct.planner import Clock
+from pipelines.drivers.direct.planner import Clock, Standing
 from pipelines.sources.files import FilesSource
 from pipelines.sources.first_time import UNKNOWN, first_time_ms
 from pipelines.sources.raw import Range, SourceFile
@@ -38,9 +38,13 @@ class FilesPlanner:
             return None
         return Plan(commit.epoch + 1, tuple(ranges), cut, clock(), watermark_ms)
 
-    def unread_rows(self, commit: Commit) -> int:
-        """See `Planner.unread_rows`."""
-        return sum(one.rows_estimate for one in self._backlog(commit))
+    def standing(self, commit: Commit, clock: Clock) -> Standing:  # noqa: ARG002  see Planner
+        """See `Planner.standing`; nothing waits in a stream that was read to its end."""
+        backlog = self._backlog(commit)
+        lag = dict.fromkeys(self.spec.streams, 0)
+        for one in backlog:
+            lag[one.stream] += one.rows_estimate
+        return Standing(lag, self._watermark(commit, backlog))
 
     def pause_s(self, commit: Commit, clock: Clock) -> float | None:  # noqa: ARG002  see Planner
         """Files have no idleness that one could wait for."""

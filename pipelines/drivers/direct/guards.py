@@ -1,4 +1,4 @@
-"""What keeps runs apart: state belongs to one set-up and one process; signals end it in order."""
+"""What keeps runs apart: state belongs to one process; signals end it in order."""
 
 import fcntl
 import signal
@@ -7,32 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from schemas.durable import read_json, write_json
 from schemas.errors import UserError
-from schemas.spec import Spec, spec_digest
-
-STATE_VERSION = 3
-
-
-def check_identity(state: Path, spec: Spec, shards: int) -> None:
-    """State, spec and shard count belong together from the first epoch on. Raises UserError."""
-    path = state / "identity.json"
-    mine = {
-        "spec": spec_digest(spec),
-        "shards": shards,
-        "state_version": STATE_VERSION,
-    }
-    if not path.exists():
-        write_json(path, mine)
-        return
-    there = read_json(path)
-    for name, value in mine.items():
-        if there.get(name) != value:
-            raise UserError(
-                f"{path}: expected {name} {value!r}, received {there.get(name)!r}. This state was "
-                "made by another set-up: run with the same spec and --shards as before, or give "
-                "an empty --state and an empty --windows."
-            )
 
 
 @contextmanager

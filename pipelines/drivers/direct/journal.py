@@ -5,7 +5,7 @@ same clock, hence the same bytes.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class Commit:
     """All that is true after an epoch: how far each file is read, the cut, what was counted.
 
     Of partitions that may fall idle it also says the newest accepted event and when, by the
-    reader's clock, each last had something to read.
+    reader's clock, each last had something to read. `open_windows` are the starts of windows that
+    hold a request and are not sealed.
     """
 
     epoch: int = 0
@@ -51,9 +52,10 @@ class Commit:
     final: bool = False
     newest_by_partition_ms: Mapping[str, int] = field(default_factory=dict)
     active_ms: Mapping[str, int] = field(default_factory=dict)
+    open_windows: tuple[int, ...] = ()
 
-    def after(self, plan: Plan, report: Report) -> "Commit":
-        """What is true once a plan was run and reported this."""
+    def after(self, plan: Plan, report: Report, open_windows: Iterable[int] = ()) -> "Commit":
+        """What is true once a plan was run, reported this and left these windows open."""
         offsets = dict(self.offsets)
         for one in plan.ranges:
             offsets[one.name] = max(one.stop, offsets.get(one.name, 0))
@@ -71,6 +73,7 @@ class Commit:
             final=plan.cut >= FINAL_CUT,
             newest_by_partition_ms=newest_ms,
             active_ms=active_ms,
+            open_windows=tuple(sorted(open_windows)),
         )
 
 
@@ -85,7 +88,9 @@ class Journal:
         epochs = self._epochs("commit")
         if not epochs:
             return Commit()
-        return Commit(**read_json(self._path(max(epochs), "commit")))
+        values: dict[str, Any] = read_json(self._path(max(epochs), "commit"))
+        open_windows = tuple(values.pop("open_windows", ()))
+        return Commit(open_windows=open_windows, **values)
 
     def pending(self, after: int) -> Plan | None:
         """The plan that was made after this epoch and not committed, if there is one."""

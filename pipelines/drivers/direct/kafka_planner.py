@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pipelines.drivers.direct.journal import Commit, Plan
-from pipelines.drivers.direct.planner import Clock
+from pipelines.drivers.direct.planner import Clock, Standing
 from pipelines.sources.kafka.reader import Budget
 from pipelines.sources.kafka.source import KafkaSource, Partition
 from pipelines.steps.step import FINAL_CUT, NO_CUT
@@ -43,6 +43,7 @@ class KafkaPlanner:
     _there: list[Partition] = field(default_factory=list)
     _limits: dict[str, int] | None = None
     _first_seen_ms: dict[str, int] = field(default_factory=dict)
+    _put_back_ms: dict[str, int] = field(default_factory=dict)
     _rows_a_message: dict[str, float] = field(default_factory=dict)
     _said_s: float = float("-inf")
 
@@ -64,9 +65,11 @@ class KafkaPlanner:
         active = tuple(p.name for p in self._there if self._is_active(p, commit))
         return Plan(commit.epoch + 1, tuple(ranges), cut, now_ms, watermark_ms, active)
 
-    def unread_rows(self, commit: Commit) -> int:
-        """See `Planner.unread_rows`; of messages that were there at the last look."""
-        return sum(round(self._rows_waiting(p, commit)) for p in self._behind(commit))
+    def standing(self, commit: Commit, clock: Clock) -> Standing:
+        """See `Planner.standing`; of partitions and messages that were there at the last look."""
+        behind = {p.name: p.end - commit.offsets.get(p.name, 0) for p in self._behind(commit)}
+        lag = {p.name: behind.get(p.name, 0) for p in self._there}
+        return Standing(lag, self._watermark(commit, clock()))
 
     def pause_s(self, commit: Commit, clock: Clock) -> float | None:
         """See `Planner.pause_s`: until the next partition falls idle, if that may bring a cut."""
@@ -74,7 +77,7 @@ class KafkaPlanner:
         if newest_ms is None or self.final or self._cut([], self._slack(newest_ms)) <= commit.cut:
             return None
         now_ms = clock()
-        idle_at = (self._silent_at(p, commit) + self.spec.time.idle_ms for p in self._there)
+        idle_at = (self._silent_at(p, commit, now_ms) + self.spec.time.idle_ms for p in self._there)
         waiting = [moment_ms - now_ms for moment_ms in idle_at if moment_ms > now_ms]
         if not waiting or any(self._has_more(p, commit) for p in self._there):
             return None
@@ -155,13 +158,22 @@ class KafkaPlanner:
         """Silence counts only while the cluster answers."""
         if self._has_more(partition, commit):
             return False
-        return now_ms - self._silent_at(partition, commit) >= self.spec.time.idle_ms
+        return now_ms - self._silent_at(partition, commit, now_ms) >= self.spec.time.idle_ms
 
-    def _silent_at(self, partition: Partition, commit: Commit) -> int:
-        """Since when a partition has had nothing to read."""
+    def _silent_at(self, partition: Partition, commit: Commit, now_ms: int) -> int:
+        """Since when a partition has had nothing to read.
+
+        What lies ahead of the clock was told before the clock was put back: silence then counts
+        from when that was seen, or an hour back would be an hour of waiting.
+        """
         first_ms = self._first_seen_ms[partition.name]
         active_ms = commit.active_ms.get(partition.name, first_ms)
-        return max(active_ms, int(self.source.link.restored_s * 1_000))
+        silent_ms = max(active_ms, int(self.source.link.restored_s * 1_000))
+        if silent_ms <= now_ms:
+            return silent_ms
+        seen_ms = self._put_back_ms.get(partition.name, now_ms)
+        self._put_back_ms[partition.name] = min(seen_ms, now_ms)
+        return self._put_back_ms[partition.name]
 
     def _has_more(self, partition: Partition, commit: Commit) -> bool:
         return commit.offsets.get(partition.name, 0) < partition.end

@@ -11,12 +11,14 @@ import pyarrow.parquet as pq
 
 from pipelines.drivers.direct.epoch import Epoch, EpochRunner
 from pipelines.drivers.direct.files_planner import FilesPlanner
-from pipelines.drivers.direct.guards import check_identity, locked, stoppable
+from pipelines.drivers.direct.guards import locked, stoppable
+from pipelines.drivers.direct.identity import Identity, adopted, rescaled, stored_identity
 from pipelines.drivers.direct.journal import Journal, Plan
 from pipelines.drivers.direct.kafka_planner import KafkaPlanner
-from pipelines.drivers.direct.planner import Planner
+from pipelines.drivers.direct.planner import Planner, Standing
 from pipelines.drivers.direct.readings import ReadingLog
 from pipelines.drivers.direct.state_store import StateStore
+from pipelines.drivers.direct.status import Status, Work, newest_sealed, sealed_window
 from pipelines.reports import Report
 from pipelines.similarity.encoder import encoder_of
 from pipelines.sinks import WindowSink
@@ -27,15 +29,17 @@ from pipelines.sources.source import Source, Stopped
 from schemas.durable import write_bytes
 from schemas.errors import UserError
 from schemas.spec import Spec
-from schemas.windows.names import FINAL_MARK
+from schemas.windows.names import FINAL_MARK, window_start
 
-Watch = Callable[["Progress"], None]
+Watch = Callable[[Status], None]
+"""Told after every epoch, and after every look at the source that found nothing to do."""
 
 
 @dataclass(frozen=True)
 class DirectSettings:
     """A run of the direct driver. `follow` keeps polling; `final` declares the input complete.
 
+    Without a number of `shards` it is that of the state, or 16 in a new one.
     `source` is a folder or `kafka://HOST:PORT`. If that never answers, a run that does not follow
     gives up after `contact_s`.
     """
@@ -44,24 +48,12 @@ class DirectSettings:
     source: Path | str
     windows: Path
     state: Path
-    shards: int = 16
+    shards: int | None = None
     epoch_rows: int = 600_000
     follow: bool = False
     final: bool = False
     poll_s: float = 1.0
     contact_s: float = 60.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What one epoch did, and the totals so far."""
-
-    epoch: int
-    rows: int
-    sealed: tuple[str, ...]
-    seconds: float
-    unread_rows: int
-    totals: Counter[str]
 
 
 @dataclass(frozen=True)
@@ -74,19 +66,32 @@ class Summary:
     final: bool = False
 
 
-def run(settings: DirectSettings, watch: Watch = lambda progress: None) -> Summary:
+def run(settings: DirectSettings, watch: Watch = lambda status: None) -> Summary:
     """Run epochs until the source is drained, or for ever if it follows.
 
-    SIGTERM and SIGINT end it after the epoch at hand. Raises UserError if the state belongs to
-    another spec or is in use, if the input was declared complete before, if a folder cannot be
-    read or written, or if what the spec's text encoder needs is not installed.
+    SIGTERM and SIGINT end it after the epoch at hand. Raises UserError if the spec did not grow
+    from that of the state, if the state is in use, if the input was declared complete before, if
+    a folder cannot be read or written, or if what the spec's text encoder needs is not installed.
     """
     _check_encoder(settings.spec)
     with locked(settings.state), stoppable() as stopped:
-        check_identity(settings.state, settings.spec, settings.shards)
+        identity = adopted(settings.state, settings.spec, settings.shards)
         source, planner = opened(settings, stopped)
         with closing(source):
-            return _Loop(settings, source, planner, watch).run(stopped)
+            return _Loop(settings, identity, source, planner, watch).run(stopped)
+
+
+def rescale(state: Path, shards: int) -> int:
+    """Deal the state of a pipeline that does not run out to so many shards; how many it had.
+
+    Raises UserError, before anything is touched, if it is in use or cannot be dealt out now.
+    """
+    if not (state / "identity.json").exists():
+        raise UserError(f"{state}: expected the state of a pipeline, received none there")
+    with locked(state):
+        before = stored_identity(state)
+        rescaled(state, shards)
+        return before.shards if before else shards
 
 
 def opened(settings: DirectSettings, stopped: Callable[[], bool]) -> tuple[Source, Planner]:
@@ -106,15 +111,22 @@ class _Loop:
     """One run: its journal, its planner, and how far it is."""
 
     def __init__(
-        self, settings: DirectSettings, source: Source, planner: Planner, watch: Watch
+        self,
+        settings: DirectSettings,
+        identity: Identity,
+        source: Source,
+        planner: Planner,
+        watch: Watch,
     ) -> None:
         self.settings, self.planner, self.watch = settings, planner, watch
+        self.source, self.shards = source, identity.shards
         self.journal = Journal(settings.state / "journal")
         self.readings = ReadingLog(self.journal.root)
-        self.store = StateStore(settings.state / "shards")
-        self.runner = EpochRunner(settings.spec, source, self.store, settings.shards)
+        self.store = StateStore(identity.folder(settings.state))
+        self.runner = EpochRunner(settings.spec, source, self.store, self.shards)
         self.commit = self.journal.last()
-        self.epochs, self.sealed = 0, 0
+        self.work = Work()
+        self.last_sealed = newest_sealed(settings.windows)
 
     def run(self, stopped: Callable[[], bool]) -> Summary:
         """Epoch after epoch."""
@@ -127,7 +139,7 @@ class _Loop:
         if self.commit.final:
             write_bytes(self.settings.windows / FINAL_MARK, b"")
         totals = Counter(self.commit.counts)
-        return Summary(self.epochs, self.sealed, totals, self.commit.final)
+        return Summary(self.work.epochs, self.work.sealed, totals, self.commit.final)
 
     def _step(self) -> float | None:
         """Run the next epoch, if there is one; how long to rest then, None if that was all."""
@@ -136,7 +148,9 @@ class _Loop:
         plan = self._plan()
         if plan is not None:
             self._epoch(plan)
-            if not follows or self.planner.unread_rows(self.commit):
+        standing = self._tell()
+        if plan is not None:
+            if not follows or any(standing.lag.values()):
                 return 0.0
             return max(0.0, poll_s - (time.monotonic() - started))
         if follows:
@@ -164,16 +178,32 @@ class _Loop:
         self.readings.note(plan)
         report = self.runner.run(Epoch(plan, self._sink(plan), self._ticks(plan)))
         self._keep_dead_letters(plan, report)
-        self.commit = self.commit.after(plan, report)
+        self.commit = self.commit.after(plan, report, self._open_windows(plan))
         self.journal.commit(self.commit)
         for step in self.store.steps():
             self.store.forget(step, plan.epoch)
-        self.epochs, self.sealed = self.epochs + 1, self.sealed + len(report.sealed)
-        self.watch(self._progress(plan, report, time.monotonic() - started))
+        rows, seconds = sum(one.rows_estimate for one in plan.ranges), time.monotonic() - started
+        self.work = self.work.with_epoch(rows, len(report.sealed), seconds)
+        if report.sealed:
+            newest = max(report.sealed, key=lambda name: window_start(name) or 0)
+            self.last_sealed = sealed_window(self.settings.windows / newest)
+
+    def _tell(self) -> Standing:
+        """Tell who watches how the run stands."""
+        standing = self.planner.standing(self.commit, _now_ms)
+        state, answers = self.settings.state, self.source.answers
+        status = Status(self.commit, standing, self.work, self.last_sealed, state, answers)
+        self.watch(status)
+        return standing
+
+    def _open_windows(self, plan: Plan) -> set[int]:
+        """The windows that hold a request once a plan was run, and whose cut is yet to come."""
+        held = {*self.commit.open_windows, *self.runner.begun}
+        return {start for start in held if self.settings.spec.window.cut(start) > plan.cut}
 
     def _sink(self, plan: Plan) -> WindowSink:
         settings = self.settings
-        return WindowSink(settings.spec, settings.windows, settings.shards, plan.watermark_ms)
+        return WindowSink(settings.spec, settings.windows, self.shards, plan.watermark_ms)
 
     def _ticks(self, plan: Plan) -> dict[str, list[int]]:
         """Shards that must advance though nothing was read for them: their cut has come."""
@@ -189,16 +219,6 @@ class _Loop:
             draft = folder / f".{plan.epoch:06d}.tmp"
             pq.write_table(letters, draft)
             draft.replace(folder / f"{plan.epoch:06d}.parquet")
-
-    def _progress(self, plan: Plan, report: Report, seconds: float) -> Progress:
-        return Progress(
-            epoch=plan.epoch,
-            rows=sum(one.rows_estimate for one in plan.ranges),
-            sealed=report.sealed,
-            seconds=seconds,
-            unread_rows=self.planner.unread_rows(self.commit),
-            totals=Counter(self.commit.counts),
-        )
 
 
 def _check_encoder(spec: Spec) -> None:

@@ -59,6 +59,11 @@ class Link:
     _met: bool = False
     _waiting: "_Waiting | None" = field(default=None)
 
+    @property
+    def answers(self) -> bool:
+        """Whether the last that was asked was answered."""
+        return self._waiting is None
+
     def attempt(self, what: str, action: Callable[[KafkaConsumer], T]) -> T:
         """The action's result, however often it takes.
 

@@ -91,6 +91,8 @@ def _containers(
         blocks = list(container.blocks(container.first, len(container.data)))
         rows, damaged = read_blocks(container, blocks, columns)
         letters += [DeadLetter(offset, "bad_avro", None, one.raw) for one in damaged]
+        if not damaged and not any(len(one.positions) for one in rows):
+            letters.append(DeadLetter(offset, "empty_message", None, value or b""))
         for one in rows:
             positions = np.full(len(one.positions), offset)
             parts[one.table.schema].append(Rows(one.table, positions))

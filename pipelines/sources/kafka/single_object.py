@@ -58,13 +58,22 @@ def _whole(
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which datums end where their last field does; the decoder ignores what follows.
 
-    Encoded again, a datum is as long as it was, unless its writer cut arrays into blocks.
+    Encoded again, a datum is what it was, unless its writer cut arrays into blocks: those are read
+    once more.
     """
     (again,) = serialize_record_batch(table.combine_chunks().to_batches()[0], json.dumps(schema), 1)
-    lengths = np.fromiter((len(datums[at]) for at in numbers), np.int64, len(numbers))
-    whole = pc.binary_length(again).to_numpy() == lengths
+    read = pa.array([datums[at] for at in numbers.tolist()], pa.binary())
+    same = pc.equal(again.cast(pa.binary()), read)
+    whole = np.array(same.to_numpy(zero_copy_only=False), np.bool_)
     for at in np.flatnonzero(~whole):
-        stream = io.BytesIO(datums[numbers[at]])
+        whole[at] = _ends(datums[numbers[at]], schema)
+    return whole
+
+
+def _ends(datum: bytes, schema: AvroSchema) -> bool:
+    stream = io.BytesIO(datum)
+    try:
         schemaless_reader(stream, schema, None)
-        whole[at] = stream.tell() == lengths[at]
-    return np.asarray(whole, np.bool_)
+    except (ValueError, EOFError, IndexError, OverflowError):
+        return False
+    return stream.tell() == len(datum)

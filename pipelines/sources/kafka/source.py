@@ -111,6 +111,10 @@ class KafkaSource:
             letters.append(_deleted(*batch.deleted))
         return RawRows(contents, wanted.dead_letters(letters))
 
+    def answers(self) -> bool:
+        """See `Source.answers`."""
+        return self.link.answers
+
     def close(self) -> None:
         """End the connection."""
         self.link.close()

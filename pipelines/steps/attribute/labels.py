@@ -13,6 +13,7 @@ from pipelines.steps.attribute.rules import KINDS, Rules
 from pipelines.steps.attribute.tables import Credits
 from pipelines.steps.order import order_by
 from pipelines.steps.ragged import offsets_of
+from pipelines.steps.step import NO_CUT
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,17 @@ def publish(memory: Memory, cut: int, rules: Rules) -> tuple[Label, Revision, Cr
     return labels, _revisions(memory, runs, rows, amounts), credits
 
 
+def begun(memory: Memory, task: Ints, time_ms: Ints, rules: Rules) -> Bools:
+    """Whether each task, by index, was there already when a request of this time was settled."""
+    since = np.full(len(rules.tasks), NO_CUT)
+    since[rules.task_index(memory.since.task)] = memory.since.cut
+    return np.asarray(time_ms > since[task], np.bool_)
+
+
 def _runs(memory: Memory, rules: Rules) -> _Runs:
     credits = memory.credits
+    requested_ms = sample_times(memory, credits.sample)
+    credits = credits.where(begun(memory, rules.task_index(credits.task), requested_ms, rules))
     task = rules.task_index(credits.task)
     time_ms = memory.feedback.time_ms[credits.feedback]
     ids = memory.feedback.event_id.take(pa.array(credits.feedback))

@@ -14,6 +14,7 @@ from pipelines.steps.attribute.tables import (
     Requests,
     Retractions,
     Samples,
+    Since,
 )
 from pipelines.steps.step import NO_CUT, SEGMENT, Tables
 
@@ -24,7 +25,8 @@ class Memory:
 
     `segments` hold the exposures as they were read, until their windows are sealed; `arrived`
     the feedback whose cut has not come; `unplaced` the pairs that no sample received, until they
-    are counted; `waiting` the conversions that may yet go to a positive of rule 10.
+    are counted; `waiting` the conversions that may yet go to a positive of rule 10; `since` the
+    tasks that joined later, each with the last cut before: they have no labels up to it.
     """
 
     last_cut: int
@@ -36,6 +38,7 @@ class Memory:
     unplaced: Pairs
     waiting: Pairs
     retractions: Retractions
+    since: Since
     arrived: pa.Table | None
     segments: Mapping[int, pa.Table]
 
@@ -53,6 +56,7 @@ class Memory:
             unplaced=Pairs.of(tables.get("unplaced")),
             waiting=Pairs.of(tables.get("waiting")),
             retractions=Retractions.of(tables.get("retractions")),
+            since=Since.of(tables.get("since")),
             arrived=tables.get("arrived"),
             segments={
                 int(name.removeprefix(SEGMENT)): table
@@ -73,6 +77,7 @@ class Memory:
             "unplaced": self.unplaced.table(),
             "waiting": self.waiting.table(),
             "retractions": self.retractions.table(),
+            "since": self.since.table(),
         }
         if self.arrived is not None:
             tables["arrived"] = self.arrived

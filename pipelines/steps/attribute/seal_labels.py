@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from pipelines.arrays import Ints
 from pipelines.steps.attribute.chosen import Shown
-from pipelines.steps.attribute.labels import Label
+from pipelines.steps.attribute.labels import Label, begun
 from pipelines.steps.attribute.memory import Memory
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import Credits
@@ -27,6 +27,7 @@ def label_columns(
     structs = []
     for index, task in enumerate(rules.tasks):
         applies = np.isin(domain, rules.domains_of(task))
+        applies &= begun(memory, np.full(len(domain), index), time_ms, rules)
         mine = (label.task == index) & (places[label.sample] >= 0)
         credit = np.full(len(shown.samples), -1, np.int64)
         credit[places[label.sample[mine]]] = label.credit[mine]

@@ -140,6 +140,14 @@ class Pairs(ColumnSet):
 
 
 @dataclass(frozen=True)
+class Since(ColumnSet):
+    """Tasks by hash, and the cut up to which requests have no label of them."""
+
+    task: Ints
+    cut: Ints
+
+
+@dataclass(frozen=True)
 class Retractions(ColumnSet):
     """Retractions in memory; `settle_ms` is `NEVER` until their cut has come."""
 

@@ -40,7 +40,7 @@ class Catalogue:
     def of(cls, spec: Spec, state: Tables) -> "Catalogue":
         """Out of a step's state."""
         known, arrived = (Segments.of(kind, state) for kind in ("known", "arrived"))
-        return cls(spec, known, arrived, _schema(spec).empty_table())
+        return cls(spec, known, arrived, version_schema(spec).empty_table())
 
     def state(self) -> dict[str, pa.Table]:
         """The tables of a step's state."""
@@ -48,7 +48,7 @@ class Catalogue:
 
     def with_events(self, events: pa.Table, last_cut: int) -> "Catalogue":
         """With events read while `last_cut` was the last cut: late ones act from the next on."""
-        window, schema = self.spec.window, _schema(self.spec)
+        window, schema = self.spec.window, version_schema(self.spec)
         time_ms = events["time_ms"].to_numpy()
         length, maturity = window.length_ms, window.maturity_ms
         on_time = -((maturity - time_ms) // length) * length + maturity
@@ -213,7 +213,8 @@ def _stream(spec: Spec) -> str:
     return spec.of_kind("item")[0].name
 
 
-def _schema(spec: Spec) -> pa.Schema:
+def version_schema(spec: Spec) -> pa.Schema:
+    """A version of an item: the event, the item's hash, from which cut on it is known."""
     schema = arrow_schema(spec, _stream(spec))
     for name, kind in (("item", pa.int64()), ("settle_ms", pa.int64()), ("late", pa.bool_())):
         schema = schema.append(pa.field(name, kind, nullable=False))

@@ -18,7 +18,8 @@ from schemas.hashing import hash_strings
 
 @dataclass(frozen=True)
 class Shown:
-    """`latest`: when a user saw an item, and under which query, by (user and item, time).
+    """`latest`: when a user saw an item, and under which query, by (user and item, time); the item
+    alone is null where an older version did not keep it.
 
     `counts`: how many requests of a window showed an item under a query, by (item, window).
     `words`: the queries by hash, each with the last window in which it was asked.
@@ -78,7 +79,9 @@ class Requests:
         time_ms = self.shown["time_ms"].to_numpy()
         order = order_by([pair, time_ms], self.shown["id"].combine_chunks())
         first = order[_first_of_each(pair[order], time_ms[order])]
-        return pa.table({"pair": pair[first], "time_ms": time_ms[first], "word": self.word[first]})
+        item = self.shown["item"].to_numpy()[first]
+        columns = {"pair": pair[first], "time_ms": time_ms[first], "word": self.word[first]}
+        return pa.table({**columns, "item": item})
 
     def counts(self) -> pa.Table:
         """One row an item, window and query; the window's start stands as its time."""

@@ -1,0 +1,179 @@
+"""To whom a state belongs: spec, number of shards, version; and how it is handed on.
+
+State is never changed in place. Another spec or another number of shards makes a new generation of
+it in a folder of its own; then `identity.json` is replaced, which is the one step that counts, and
+the old generation goes. A crash before leaves the old one whole.
+"""
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipelines.drivers.direct.journal import Journal
+from pipelines.drivers.direct.rewrite import migrated, resharded
+from pipelines.drivers.direct.state_store import StateStore
+from schemas.durable import read_json, write_json
+from schemas.errors import UserError
+from schemas.spec import Spec, growth, spec_digest, spec_values
+
+STATE_VERSION = 4
+OLDEST_VERSION = 3
+"""The oldest one that can be handed on."""
+
+SHARDS = 16
+"""Of a state that nobody gave a number."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What stands in `identity.json`. Version 3 did not keep the values of its spec."""
+
+    spec: str
+    shards: int
+    state_version: int = STATE_VERSION
+    spec_values: Mapping[str, Any] | None = None
+    generation: int = 0
+
+    @classmethod
+    def of(cls, spec: Spec, shards: int) -> "Identity":
+        """Of a new state."""
+        return cls(spec_digest(spec), shards, spec_values=_plain(spec_values(spec)))
+
+    def folder(self, state: Path) -> Path:
+        """Where this generation's shards are."""
+        return state / (f"shards-{self.generation}" if self.generation else "shards")
+
+
+def stored_identity(state: Path) -> Identity | None:
+    """Whose state this is; None if it is nobody's. Raises UserError if no version here reads it."""
+    path = state / "identity.json"
+    if not path.exists():
+        return None
+    values = read_json(path)
+    version = values["state_version"]
+    if not OLDEST_VERSION <= version <= STATE_VERSION:
+        raise UserError(
+            f"{path}: expected state of version {OLDEST_VERSION} to {STATE_VERSION}, received "
+            f"version {version}. Run the version of millstream that made it, or a newer one; or "
+            "give an empty --state and an empty --windows to start anew."
+        )
+    return Identity(**values)
+
+
+def adopted(state: Path, spec: Spec, shards: int | None) -> Identity:
+    """The identity of a state that is about to be used, after it was handed on to a grown spec.
+
+    Raises UserError, before anything is touched, if that cannot be or the shards differ.
+    """
+    there = stored_identity(state)
+    if there is None:
+        fresh = Identity.of(spec, shards or SHARDS)
+        write_json(state / "identity.json", asdict(fresh))
+        return fresh
+    _sweep(state, there)
+    if shards not in (None, there.shards):
+        raise UserError(
+            f"{state / 'identity.json'}: expected shards {shards}, received {there.shards}. Leave "
+            f"--shards out, or run `millstream pipeline rescale --state {state} --shards {shards}`."
+        )
+    mine = replace(Identity.of(spec, there.shards), generation=there.generation)
+    if mine == there:
+        return there
+    return _grown(state, there, mine, spec)
+
+
+def rescaled(state: Path, shards: int) -> Identity:
+    """Deal a state out to so many shards. Raises UserError, before anything is touched."""
+    there = stored_identity(state)
+    if there is None:
+        raise UserError(f"{state}: expected the state of a pipeline, received none there")
+    if there.state_version != STATE_VERSION:
+        raise UserError(
+            f"{state}: expected state of version {STATE_VERSION}, received version "
+            f"{there.state_version}. Run the pipeline once (--once): that hands it on."
+        )
+    _sweep(state, there)
+    _refuse_half_written(state)
+    if there.shards == shards:
+        return there
+    after = replace(there, shards=shards, generation=there.generation + 1)
+    epoch = Journal(state / "journal").last().epoch
+    resharded(StateStore(there.folder(state)), StateStore(after.folder(state)), epoch, shards)
+    return _flip(state, after)
+
+
+def _grown(state: Path, there: Identity, mine: Identity, spec: Spec) -> Identity:
+    """The next generation, of the same events under a spec that has grown."""
+    values = mine.spec_values if there.spec == mine.spec else there.spec_values
+    if values is None:
+        raise UserError(
+            f"{state / 'identity.json'}: expected the spec of digest {there.spec[:12]}, received "
+            f"one of {mine.spec[:12]}. This state does not say what its spec was, so that nobody "
+            "can tell how it grew: run once with the spec as it was, then with the new one."
+        )
+    what = growth(values, mine.spec_values or {})
+    if what.refused:
+        raise UserError(_refusal(state, what.refused))
+    _refuse_half_written(state)
+    after = replace(mine, generation=there.generation + 1)
+    epoch = Journal(state / "journal").last().epoch
+    old, new = StateStore(there.folder(state)), StateStore(after.folder(state))
+    migrated(old, new, epoch, values, spec)
+    _log.info("the state goes on: %s", "; ".join(what.grown) or "written by an older version")
+    return _flip(state, after)
+
+
+def _refusal(state: Path, refused: Any) -> str:
+    keys = "; ".join(
+        f"{one.key}: expected {_short(one.old)}, received {_short(one.new)}. {one.why}"
+        for one in refused
+    )
+    return (
+        f"{state / 'identity.json'}: expected a spec that grew from the one this state was made "
+        f"by. {keys}. Nothing was changed. Give the spec as it was, or an empty --state and an "
+        "empty --windows to make all windows anew."
+    )
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}…"
+
+
+def _refuse_half_written(state: Path) -> None:
+    """An epoch that died may have written half of a window as the state was."""
+    journal = Journal(state / "journal")
+    commit = journal.last()
+    pending = journal.pending(commit.epoch)
+    if pending is not None and pending.cut > commit.cut:
+        raise UserError(
+            f"{state / 'journal'}: expected a run that ended after an epoch, received epoch "
+            f"{pending.epoch}, which died while windows were written. Run once more with the spec "
+            "and the shards as they were (--once), then again as you did now. Nothing was changed."
+        )
+
+
+def _flip(state: Path, after: Identity) -> Identity:
+    """The one step that counts; then the old generation goes."""
+    write_json(state / "identity.json", asdict(after))
+    _sweep(state, after)
+    return after
+
+
+def _sweep(state: Path, current: Identity) -> None:
+    """Remove generations that are not the current one: old ones, or what a crash left of a new."""
+    for folder in (state / "shards", *state.glob("shards-*")):
+        if folder != current.folder(state) and folder.exists():
+            shutil.rmtree(folder)
+
+
+def _plain(values: Any) -> Any:
+    """As they come back from JSON: lists for tuples."""
+    if isinstance(values, dict):
+        return {name: _plain(value) for name, value in values.items()}
+    return [_plain(one) for one in values] if isinstance(values, list | tuple) else values

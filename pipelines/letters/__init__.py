@@ -1,0 +1,1 @@
+"""Dead letters after the pipeline has buried them: looked through, and sent again after a fix."""
