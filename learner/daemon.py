@@ -63,6 +63,7 @@ class Daemon:
             self.folder.versions,
             self.registered_model,
             settings.keep_versions,
+            self.folder.checkpoints.pins,
         )
         self.warm_start: WarmStart | None = None
         self.store = WindowStore(settings.windows)

@@ -16,9 +16,10 @@ from mlflow.tracking import MlflowClient
 from requests import RequestException
 
 from learner.journal import Journal
+from learner.pins import Pins
 from learner.plot import plot
 from learner.registry import register, waiting
-from learner.retention import retire
+from learner.retention import release, retire
 from learner.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Outbox:
         versions: the staging folder.
         registered_model: the name that versions are registered under.
         keep_versions: how many of them stay, beside those with an alias.
+        pins: the checkpoints that stay with them.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Outbox:
         versions: Path,
         registered_model: str,
         keep_versions: int,
+        pins: Pins,
     ) -> None:
         self._client = client
         self._tracker = tracker
@@ -55,6 +58,7 @@ class Outbox:
         self._versions = versions
         self._name = registered_model
         self._keep_versions = keep_versions
+        self._pins = pins
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
@@ -111,10 +115,14 @@ class Outbox:
             log.info("registered %s version %s", self._name, number)
         if staged:
             retire(self._client, self._name, self._keep_versions)
+            release(self._client, self._name, self._pins, self._waiting_lineages)
         if staged or closing:
             self._upload_plot()
         if closing:
             self._tracker.finish()
+
+    def _waiting_lineages(self) -> set[str]:
+        return {one.tags["lineage_id"] for one in waiting(self._versions)}
 
     def _upload_plot(self) -> None:
         path = self._versions.parent / "gauc.png"

@@ -94,7 +94,10 @@ def lineage_of(trainer: Trainer) -> dict[str, Any]:
     progress = trainer.progress
     grown = {"grown_from": progress.grown_from} if progress.grown_from else {}
     chain = zip(progress.consumed, progress.digests, strict=True)
-    windows = [{"start_ms": start, "digest": digest} for start, digest in chain]
+    windows = [
+        {"start_ms": start, "digest": digest, "skipped": start in progress.skipped}
+        for start, digest in chain
+    ]
     return {
         "begins": trainer.identity.to_json() | grown,
         "earlier": windows[: progress.grown_at],
@@ -118,8 +121,10 @@ def version_tags(trainer: Trainer) -> dict[str, str]:
         "preset": trainer.identity.preset,
         "spec_digest": trainer.identity.spec_digest,
         "code_version": code_version(),
-        "windows": str(progress.step),
+        "windows": str(progress.learned),
     }
+    if progress.skipped:
+        tags["skipped_windows"] = str(len(progress.skipped))
     if progress.version:
         tags["parent_lineage_id"] = progress.version
     for name, ref in (("first_window", progress.first), ("last_window", progress.last)):

@@ -1,11 +1,13 @@
 """How many versions stay: the newest, and whoever serves or has a name."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import MlflowClient
+
+from learner.pins import Pins
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +28,20 @@ def retire(client: MlflowClient, name: str, keep: int) -> list[str]:
         client.delete_model_version(name, number)
         log.info("retired %s version %s", name, number)
     return gone
+
+
+def release(client: MlflowClient, name: str, pins: Pins, waiting: Callable[[], set[str]]) -> None:
+    """Let go of the checkpoints of versions that are neither registered nor wait to be.
+
+    Whose pin is set meanwhile is not looked at; `waiting` gives the lineages that wait.
+    Raises MlflowException if the server does not answer.
+    """
+    pinned = pins.lineages()
+    needed = waiting()
+    versions = client.search_model_versions(f"name='{name}'")
+    needed |= {one.tags["lineage_id"] for one in versions if "lineage_id" in one.tags}
+    for lineage in pinned - needed:
+        pins.release(lineage)
 
 
 def retired(numbers: Sequence[str], aliased: set[str], keep: int) -> list[str]:

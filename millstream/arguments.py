@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from schemas.errors import UserError
@@ -38,6 +39,13 @@ def _with_near_match(message: str) -> str:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Offer `--json`, for commands that a machine may read."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def expect_given(args: argparse.Namespace, names: Sequence[str], command: str) -> None:
+    """Raise UsageError unless all these were given: a command's actions need none of them."""
+    lacking = [name for name in names if getattr(args, name) is None]
+    if lacking:
+        raise UsageError(f"expected --{', --'.join(lacking)} (see `millstream {command} --help`)")
 
 
 def count(text: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream import console
-from millstream.arguments import Subparsers, UsageError, add_json, count
+from millstream.arguments import Subparsers, add_json, count, expect_given
 from schemas.spec import load
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.drivers.direct import Status
     from pipelines.drivers.direct import run as run_direct
 
-    _check_given(args)
+    expect_given(args, ("spec", "source", "windows"), "pipeline")
     settings, board = _settings(args), Board[Status]()
     with _served(args, board), _shown(args, board) as show:
 
@@ -95,13 +95,6 @@ def run(args: argparse.Namespace) -> int:
         summary = run_direct(settings, watch)
     print(_json(summary) if args.json else _text(args.windows, summary))
     return 0
-
-
-def _check_given(args: argparse.Namespace) -> None:
-    """Actions need none of these, a run all."""
-    lacking = [name for name in ("spec", "source", "windows") if getattr(args, name) is None]
-    if lacking:
-        raise UsageError(f"expected --{', --'.join(lacking)} (see `millstream pipeline --help`)")
 
 
 def run_rescale(args: argparse.Namespace) -> int:

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millstream.arguments import Subparsers, add_json
+from millstream.arguments import Subparsers, add_json, expect_given
+from millstream.commands import rewind
 
 if TYPE_CHECKING:
     from learner.settings import LearnerSettings, Summary
@@ -16,15 +17,11 @@ if TYPE_CHECKING:
 def add(subparsers: Subparsers) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("train", help="learn from sealed windows")
-    parser.add_argument("--spec", type=Path, required=True, metavar="FILE", help="the stream spec")
-    parser.add_argument(
-        "--windows", type=Path, required=True, metavar="DIR", help="the window store"
-    )
-    parser.add_argument(
-        "--state", type=Path, required=True, metavar="DIR", help="checkpoints and cursor"
-    )
-    parser.add_argument("--mlflow", required=True, metavar="URI", help="the MLflow server")
-    parser.add_argument("--model", required=True, metavar="NAME", help="mtfm, dlrm_mlp, …")
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="the stream spec")
+    parser.add_argument("--windows", type=Path, metavar="DIR", help="the window store")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="checkpoints and cursor")
+    parser.add_argument("--mlflow", metavar="URI", help="the MLflow server")
+    parser.add_argument("--model", metavar="NAME", help="mtfm, dlrm_mlp, …")
     parser.add_argument(
         "--name", metavar="MODEL", help="registered under this name (default: <spec>-<model>)"
     )
@@ -50,12 +47,15 @@ def add(subparsers: Subparsers) -> None:
     )
     add_json(parser)
     parser.set_defaults(run=run)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    rewind.add_action(actions)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the daemon and print what it did."""
     from learner import daemon
 
+    expect_given(args, ("spec", "windows", "state", "mlflow", "model"), "train")
     summary = daemon.run(_settings(args))
     print(json.dumps(asdict(summary), indent=2) if args.json else _text(summary))
     return 0
