@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from collections.abc import Callable
 
 import torch
 from mlflow.tracking import MlflowClient
@@ -13,10 +14,11 @@ from learner.config import learner_config
 from learner.feed import Feed
 from learner.gate import gate_config
 from learner.lock import locked
-from learner.loop import Loop, StateFolder
+from learner.loop import Loop, StateFolder, standing
 from learner.outbox import Outbox
 from learner.progress import Progress
 from learner.settings import LearnerSettings, Summary
+from learner.status import Pulse, Status
 from learner.stopping import stop_on_signals
 from learner.tracking import RunSpec, Tracker
 from learner.trainer import Identity, Trainer
@@ -33,19 +35,26 @@ from schemas.windows.store import WindowStore
 log = logging.getLogger(__name__)
 
 
-def run(settings: LearnerSettings) -> Summary:
+def run(settings: LearnerSettings, told: Callable[[Status], None] = lambda _: None) -> Summary:
     """Learn until there is nothing left, or until SIGTERM or SIGINT.
+
+    `told` is called with how the learner stands after every batch, and while it waits.
 
     Raises UserError for whatever a person can mend: spec, settings, state or windows.
     """
     with locked(settings.state), stop_on_signals() as stop:
-        return Daemon(settings, stop).run()
+        return Daemon(settings, stop, told).run()
 
 
 class Daemon:
     """One learner, put together from its settings."""
 
-    def __init__(self, settings: LearnerSettings, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: LearnerSettings,
+        stop: threading.Event,
+        told: Callable[[Status], None] = lambda _: None,
+    ) -> None:
         spec = load(settings.spec)
         config = learner_config(spec, settings.model, str(settings.spec))
         identity = Identity.of(spec, settings.model, settings.preset, config)
@@ -79,6 +88,7 @@ class Daemon:
             ),
         )
         self.writer = Writer(self.folder.checkpoints)
+        self.pulse = Pulse(told)
         self.loop = Loop(
             settings,
             self.trainer,
@@ -89,12 +99,14 @@ class Daemon:
             self.stop.is_set,
             lambda: self.watch.current,
             gate_config(spec, str(settings.spec)),
+            self.pulse,
         )
 
     def run(self) -> Summary:
         """Resume, learn, report."""
         self._resume()
         begun = self.trainer.progress.step
+        self.pulse.tell(mail=self.outbox.mail, **standing(self.trainer))
         self.outbox.start()
         self.watch.start()
         try:
@@ -123,6 +135,7 @@ class Daemon:
                 self._consume_sealed()
                 if self.settings.mode == "once" or (final and self.settings.until_final):
                     break
+                self._tell_waiting()
                 self.stop.wait(self.settings.poll_s)
         except StoreError:
             self.loop.checkpoint()
@@ -137,9 +150,20 @@ class Daemon:
             return
         sealed = self.store.windows()
         refuse_earlier(self.trainer.progress, sealed)
-        for manifest in Feed.after(self.trainer.progress.cursor, sealed):
+        ahead = Feed.after(self.trainer.progress.cursor, sealed)
+        for at, manifest in enumerate(ahead):
+            self.pulse.tell(windows_waiting=len(ahead) - at)
             if not self.loop.consume(manifest):
                 return
+
+    def _tell_waiting(self) -> None:
+        champion = self.watch.current
+        self.pulse.tell(
+            doing="waiting",
+            windows_waiting=0,
+            champion=champion.version if champion else None,
+            saved_at_s=self.writer.saved_at_s,
+        )
 
     def _tracker(self, spec: Spec, identity: Identity) -> Tracker:
         values = identity.to_json()
@@ -156,7 +180,7 @@ class Daemon:
     def _summary(self, begun: int, unsent: int) -> Summary:
         return Summary(
             windows=self.trainer.progress.step - begun,
-            samples=self.loop.samples,
+            samples=self.pulse.status.samples,
             lineage_id=self.trainer.progress.lineage,
             run_id=self.tracker.known_run_id,
             registered_model=self.registered_model,

@@ -21,6 +21,7 @@ from learner.registry import stage
 from learner.scoring import Verdict
 from learner.settings import LearnerSettings
 from learner.shadow import Champion
+from learner.status import Pulse, Table
 from learner.trainer import Trainer
 from learner.writer import Writer
 from models.batch import UserBatch
@@ -64,6 +65,7 @@ class Loop:
         reported: called when there is something new for MLflow.
         champion: whom to score in shadow.
         gate: what decides about `challenger`.
+        pulse: who is told how it goes.
         stopping: whether to stop after the batch at hand.
     """
 
@@ -78,6 +80,7 @@ class Loop:
         stopping: Callable[[], bool],
         champion: Callable[[], Champion | None],
         gate: GateConfig,
+        pulse: Pulse,
     ) -> None:
         self._settings = settings
         self._spec_text = settings.spec.read_text(encoding="utf-8")
@@ -89,13 +92,13 @@ class Loop:
         self._champion = champion
         self._gate = gate
         self._writer = writer
+        self._pulse = pulse
         self._saved: Progress | None = None
         self._batches_since_checkpoint = 0
-        self.samples = 0
-        """Trained on by this process."""
 
     def consume(self, manifest: Manifest) -> bool:
         """Score and train on a window, or on what is left of it; false if stopped midway."""
+        self._pulse.tell(doing="scoring")
         self._feed.verify(manifest)
         self._expect_unchanged(manifest)
         return self._score(manifest) and self._train(manifest)
@@ -105,9 +108,10 @@ class Loop:
         self._batches_since_checkpoint = 0
         if self._trainer.progress is self._saved:
             return
-        journal_bytes = self._folder.journal.flush()
-        live = [table.live() for table in self._trainer.tables.values()]
-        self._writer.write(state.snapshot(self._trainer, journal_bytes), live)
+        with self._pulse.counted("stall_seconds"):
+            journal_bytes = self._folder.journal.flush()
+            live = [table.live() for table in self._trainer.tables.values()]
+            self._writer.write(state.snapshot(self._trainer, journal_bytes), live)
         self._saved = self._trainer.progress
 
     def register(self) -> None:
@@ -125,9 +129,11 @@ class Loop:
         if self._trainer.progress.current is not None:
             return True
         self._warn_of_what_is_lacking(manifest)
+        champion = self._champion()
+        self._pulse.tell(champion=champion.version if champion else None)
         with self._feed.batches(manifest) as batches:
-            scored = self._until_stopped(batch for _, batch in batches)
-            verdict = self._trainer.score(scored, self._champion())
+            scored = self._until_stopped(batch for _, batch in self._pulse.fed(batches))
+            verdict = self._trainer.score(scored, champion)
         if self._stopping():
             return False
         self._trainer.begin(manifest, verdict)
@@ -135,10 +141,11 @@ class Loop:
         return True
 
     def _train(self, manifest: Manifest) -> bool:
+        self._pulse.begin_pass()
         with self._feed.batches(manifest, self._trainer.progress.cursor.records) as batches:
-            for cursor, batch in batches:
-                self._trainer.train(cursor, batch)
-                self.samples += batch.n_samples
+            for cursor, batch in self._pulse.fed(batches):
+                loss = self._trainer.train(cursor, batch)
+                self._tell(batch, loss)
                 self._batches_since_checkpoint += 1
                 if self._checkpoint_is_due():
                     self.checkpoint()
@@ -146,6 +153,10 @@ class Loop:
                     return False
         self._finish(manifest)
         return True
+
+    def _tell(self, batch: UserBatch, loss: float | None) -> None:
+        self._pulse.trained(batch.n_samples, loss, self._trainer.progress.bad_batches)
+        self._pulse.tell(saved_at_s=self._writer.saved_at_s)
 
     def _checkpoint_is_due(self) -> bool:
         """Not while the last one is being written: then the next batch asks again."""
@@ -156,6 +167,7 @@ class Loop:
         self._write(manifest, losses(self._trainer.progress) | table_counts(self._trainer))
         self._warn_of_full_tables(manifest)
         self._trainer.finish()
+        self._pulse.tell(**standing(self._trainer))
         log.info("window %d learned", manifest.window_start_ms)
         if self._trainer.progress.since_version >= self._settings.register_every_windows:
             self.register()
@@ -185,6 +197,7 @@ class Loop:
 
     def _until_stopped(self, batches: Iterator[UserBatch]) -> Iterator[UserBatch]:
         for batch in batches:
+            self._pulse.tell()
             if self._stopping():
                 return
             yield batch
@@ -248,6 +261,21 @@ def losses(progress: Progress) -> dict[str, float]:
         "train/loss": training.loss / max(training.batches, 1),
         "train/samples": float(training.samples),
         "train/bad_batches": float(training.bad_batches),
+    }
+
+
+def standing(trainer: Trainer) -> dict[str, object]:
+    """What a status says of the state between two windows."""
+    progress = trainer.progress
+    return {
+        "windows_learned": progress.learned,
+        "windows_skipped": len(progress.skipped),
+        "learned_until_ms": progress.last.end_ms if progress.last else None,
+        "bad_batches": progress.bad_batches,
+        "tables": {
+            name: Table(table.counts["rows"], table.memory_bytes)
+            for name, table in trainer.tables.items()
+        },
     }
 
 

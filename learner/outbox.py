@@ -20,6 +20,7 @@ from learner.pins import Pins
 from learner.plot import plot
 from learner.registry import register, waiting
 from learner.retention import release, retire
+from learner.status import Mail
 from learner.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Outbox:
         self._deadline = float("inf")
         self.registered: list[str] = []
         """Numbers of the versions registered by this process."""
+        self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
 
     def start(self) -> None:
@@ -81,6 +83,14 @@ class Outbox:
         self._closing.set()
         self._wake.set()
         self._thread.join(patience_s + 5)
+        return self.unsent()
+
+    def mail(self) -> Mail:
+        """What waits, and why."""
+        return Mail(self.unsent(), self._error)
+
+    def unsent(self) -> int:
+        """How many entries and versions wait."""
         return self._tracker.unsent() + len(waiting(self._versions))
 
     def _run(self) -> None:
@@ -90,11 +100,12 @@ class Outbox:
             self._wake.clear()
             try:
                 self._deliver(closing)
-                pause_s = FIRST_PAUSE_S
+                pause_s, self._error = FIRST_PAUSE_S, None
                 if closing:
                     return
                 self._wake.wait()
             except _UNREACHABLE as error:
+                self._error = str(error)
                 log.warning("MLflow did not take it, again in %.0f s: %s", pause_s, error)
                 self._closing.wait(pause_s)
                 if self._closing.is_set() and time.monotonic() + pause_s > self._deadline:

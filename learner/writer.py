@@ -1,5 +1,6 @@
 """Checkpoints written in a thread: training waits for a copy of what changed, not for the disk."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
@@ -18,6 +19,8 @@ class Writer:
         self._checkpoints = checkpoints
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._last: Future[None] | None = None
+        self.saved_at_s: float | None = None
+        """When the last checkpoint was complete, by `time.monotonic`."""
 
     @property
     def busy(self) -> bool:
@@ -54,5 +57,6 @@ class Writer:
 
     def _write(self, snapshot: Snapshot, whole: Sequence[Changes]) -> None:
         self._checkpoints.save(snapshot)
+        self.saved_at_s = time.monotonic()
         if whole:
             self._checkpoints.save_whole(whole)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream import console
-from millstream.arguments import Subparsers, add_json, count, expect_given
+from millstream.arguments import Subparsers, add_json, add_metrics_port, count, expect_given
 from schemas.spec import load
 
 if TYPE_CHECKING:
@@ -66,15 +66,7 @@ def _add_rescale(actions: Subparsers) -> None:
 
 
 def _add_monitor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--metrics-port",
-        type=int,
-        metavar="N",
-        help="serve /metrics, /metrics.json and /healthz on this port (0: a free one)",
-    )
-    parser.add_argument(
-        "--metrics-host", default="127.0.0.1", metavar="HOST", help="… of this host (%(default)s)"
-    )
+    add_metrics_port(parser)
     parser.add_argument("--watch", action="store_true", help="a live view on this terminal")
 
 

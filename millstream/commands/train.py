@@ -2,16 +2,20 @@
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millstream.arguments import Subparsers, add_json, expect_given
+from millstream.arguments import Subparsers, add_json, add_metrics_port, expect_given
 from millstream.commands import rewind
 
 if TYPE_CHECKING:
     from learner.settings import LearnerSettings, Summary
+    from learner.status import Status
     from learner.warm_start import WarmStart
+    from millstream.monitor import Board
 
 
 def add(subparsers: Subparsers) -> None:
@@ -45,6 +49,7 @@ def add(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--register-every", type=int, default=12, metavar="WINDOWS", help="(%(default)s)"
     )
+    add_metrics_port(parser)
     add_json(parser)
     parser.set_defaults(run=run)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
@@ -54,11 +59,29 @@ def add(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the daemon and print what it did."""
     from learner import daemon
+    from learner.status import Status
+    from millstream.monitor import Board
 
     expect_given(args, ("spec", "windows", "state", "mlflow", "model"), "train")
-    summary = daemon.run(_settings(args))
+    board = Board[Status]()
+    with _served(args, board):
+        summary = daemon.run(_settings(args), board.put)
     print(json.dumps(asdict(summary), indent=2) if args.json else _text(summary))
     return 0
+
+
+@contextmanager
+def _served(args: argparse.Namespace, board: "Board[Status]") -> Iterator[None]:
+    """With metrics to be had meanwhile, if they were asked for."""
+    if args.metrics_port is None:
+        yield
+        return
+    from millstream.monitor import serving
+    from millstream.monitor.learner_metrics import health_of, registry_of
+
+    place = args.metrics_host, args.metrics_port
+    with serving(registry_of(board), lambda: health_of(board), *place):
+        yield
 
 
 def _settings(args: argparse.Namespace) -> "LearnerSettings":
