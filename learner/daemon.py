@@ -15,8 +15,8 @@ from learner.feed import Feed
 from learner.gate import gate_config
 from learner.lock import locked
 from learner.loop import Loop, StateFolder, standing
+from learner.order import Order
 from learner.outbox import Outbox
-from learner.progress import Progress
 from learner.settings import LearnerSettings, Summary
 from learner.status import Pulse, Status
 from learner.stopping import stop_on_signals
@@ -28,7 +28,6 @@ from models.layout import Layout
 from schemas.durable import write_json
 from schemas.errors import StoreError, UserError
 from schemas.spec import Spec, load
-from schemas.windows.manifest import Manifest
 from schemas.windows.names import FINAL_MARK
 from schemas.windows.store import WindowStore
 
@@ -89,6 +88,7 @@ class Daemon:
         )
         self.writer = Writer(self.folder.checkpoints)
         self.pulse = Pulse(told)
+        self.order = Order(settings.gap_wait_s)
         self.loop = Loop(
             settings,
             self.trainer,
@@ -132,7 +132,7 @@ class Daemon:
         try:
             while not self.stop.is_set():
                 final = (self.settings.windows / FINAL_MARK).exists()
-                self._consume_sealed()
+                self._consume_sealed(final or self.settings.mode == "once")
                 if self.settings.mode == "once" or (final and self.settings.until_final):
                     break
                 self._tell_waiting()
@@ -145,22 +145,24 @@ class Daemon:
         else:
             self.loop.register()
 
-    def _consume_sealed(self) -> None:
+    def _consume_sealed(self, final: bool) -> None:
         if self.settings.mode == "follow" and not self.settings.windows.exists():
             return
         sealed = self.store.windows()
-        refuse_earlier(self.trainer.progress, sealed)
+        self.order.check(self.trainer.progress, sealed)
         ahead = Feed.after(self.trainer.progress.cursor, sealed)
         for at, manifest in enumerate(ahead):
             self.pulse.tell(windows_waiting=len(ahead) - at)
+            if not (final or self.order.may_take(self.trainer.progress.cursor, manifest)):
+                return
             if not self.loop.consume(manifest):
                 return
+        self.pulse.tell(windows_waiting=0)
 
     def _tell_waiting(self) -> None:
         champion = self.watch.current
         self.pulse.tell(
             doing="waiting",
-            windows_waiting=0,
             champion=champion.version if champion else None,
             saved_at_s=self.writer.saved_at_s,
         )
@@ -199,18 +201,3 @@ def chosen_device(name: str) -> torch.device:
     device = torch.device("cuda" if available and name != "cpu" else "cpu")
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     return device
-
-
-def refuse_earlier(progress: Progress, sealed: list[Manifest]) -> None:
-    """Raise StoreError for a window that was sealed after the learner had passed its time."""
-    at = progress.cursor.window_start_ms
-    known = {*progress.consumed, *([progress.current.start_ms] if progress.current else [])}
-    for manifest in sealed:
-        start_ms = manifest.window_start_ms
-        if at is not None and start_ms <= at and start_ms not in known:
-            raise StoreError(
-                f"window {start_ms}: expected windows to be sealed in order of time, received one "
-                f"from before window {at}, which was learned already. Training on it now would "
-                "break the lineage: remove the window, or name an empty state folder to train on "
-                "all windows in order."
-            )

@@ -210,13 +210,17 @@ class Loop:
 
     def _expect_unchanged(self, manifest: Manifest) -> None:
         current = self._trainer.progress.current
-        if current is not None and current != WindowRef.of(manifest):
-            raise StoreError(
-                f"window {manifest.window_start_ms}: expected the window that was half learned "
-                f"when the learner stopped, manifest digest {current.digest}, received "
-                f"{manifest.digest}. A sealed window must not change: restore it, or name an "
-                "empty state folder to train from the first window."
-            )
+        if current is None or current == WindowRef.of(manifest):
+            return
+        received = manifest.digest
+        if current.start_ms != manifest.window_start_ms:
+            received = f"none, and next window {manifest.window_start_ms}"
+        raise StoreError(
+            f"window {current.start_ms}: expected the window that was half learned when the "
+            f"learner stopped, manifest digest {current.digest}, received {received}. A sealed "
+            "window must not change: restore it, or go back to a version from before it "
+            "(millstream train rewind)."
+        )
 
 
 def scores(verdict: Verdict, trainer: Trainer) -> dict[str, float]:

@@ -44,6 +44,13 @@ def add(subparsers: Subparsers) -> None:
         "--until-final", action="store_true", help="with --follow: stop when the input is complete"
     )
     parser.add_argument(
+        "--gap-wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="with --follow: wait so long for a window that is left out (%(default)s)",
+    )
+    parser.add_argument(
         "--checkpoint-every", type=int, default=200, metavar="BATCHES", help="(%(default)s)"
     )
     parser.add_argument(
@@ -98,6 +105,7 @@ def _settings(args: argparse.Namespace) -> "LearnerSettings":
         device=args.device,
         mode="follow" if args.follow else "once",
         until_final=args.until_final,
+        gap_wait_s=args.gap_wait,
         registered_model=args.name,
         checkpoint_every_batches=args.checkpoint_every,
         register_every_windows=args.register_every,

@@ -79,7 +79,7 @@ def _standing(status: Status) -> Values:
         "samples_per_second": ("Samples a second in the newest window", status.samples_per_second),
         "device_memory_bytes": (
             "What tensors take on the accelerator",
-            torch.cuda.memory_allocated() if torch.cuda.is_initialized() else None,
+            torch.cuda.memory_allocated() if torch.cuda.is_available() else None,
         ),
         "feed_wait_share": (
             "Share of the loop's time spent waiting for batches",
