@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
+
 from learner import state
 from learner.checkpoint import Checkpoints
 from learner.feed import Feed
-from learner.gate import GateConfig, decide
+from learner.gate import Decision, GateConfig, decide
 from learner.journal import Entry, Journal
 from learner.metrics import ALL, named
 from learner.metrics.scorecard import Scorecard
@@ -25,7 +27,7 @@ from learner.status import Pulse, Table
 from learner.trainer import Trainer
 from learner.writer import Writer
 from models.batch import UserBatch
-from schemas.errors import StoreError
+from schemas.errors import StoreError, UserError
 from schemas.labels import ORIGINS
 from schemas.windows.manifest import Manifest
 
@@ -120,10 +122,21 @@ class Loop:
             verdict, layout = self._trainer.since_version, self._trainer.layout
             decision = decide(verdict, layout, self._gate)
             log.info("gate %s: %s", decision.tags["gate"], decision.reason)
-            stage(self._folder.versions, self._trainer, self._spec_text, decision)
+            self._stage(decision)
             self._trainer.begin_version()
             self._reported()
         self.checkpoint()
+
+    def _stage(self, decision: Decision) -> None:
+        versions = self._folder.versions
+        try:
+            stage(versions, self._trainer, self._spec_text, decision)
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"{versions}: expected room for a version, received: {error}. The last checkpoint "
+                "is untouched. Make room, or move the state folder, and start the learner again: "
+                "it goes on from there."
+            ) from error
 
     def _score(self, manifest: Manifest) -> bool:
         if self._trainer.progress.current is not None:

@@ -19,7 +19,7 @@ from learner.journal import Journal
 from learner.pins import Pins
 from learner.plot import plot
 from learner.registry import register, waiting
-from learner.retention import release, retire
+from learner.retention import drop_doubles, release, retire
 from learner.status import Mail
 from learner.tracking import Tracker
 
@@ -124,6 +124,8 @@ class Outbox:
             version.discard()
             self.registered.append(number)
             log.info("registered %s version %s", self._name, number)
+        if staged or closing:
+            drop_doubles(self._client, self._name)
         if staged:
             retire(self._client, self._name, self._keep_versions)
             release(self._client, self._name, self._pins, self._waiting_lineages)
@@ -142,12 +144,12 @@ class Outbox:
 
 
 def tame_client() -> None:
-    """Let MLflow's client give up early and print nothing.
+    """Let MLflow's client give up early, but bear a slow server, and print nothing.
 
     By default it blocks for minutes in retries of its own, and writes links and progress bars to
     the terminal, where the front door's own output belongs.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

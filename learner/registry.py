@@ -153,10 +153,10 @@ def register(client: MlflowClient, staged: Staged, name: str, run_id: str) -> st
 
 
 def find(client: MlflowClient, name: str, lineage: str) -> str | None:
-    """The number of the version with that lineage id."""
+    """The number of the first version with that lineage id."""
     query = f"name='{name}' and tags.`lineage_id`='{lineage}'"
-    versions = client.search_model_versions(query, max_results=1)
-    return str(versions[0].version) if versions else None
+    numbers = [str(one.version) for one in client.search_model_versions(query)]
+    return min(numbers, key=int, default=None)
 
 
 def _create(
