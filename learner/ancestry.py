@@ -10,7 +10,7 @@ from typing import Any
 import mlflow.artifacts
 from mlflow.tracking import MlflowClient
 
-from learner.lineage import initial_lineage, next_lineage
+from learner.lineage import initial_lineage, lineage_past, next_lineage
 from learner.registry import LINEAGE
 from schemas.errors import UserError
 from schemas.windows.manifest import Manifest
@@ -24,6 +24,8 @@ class Learned:
     digest: str
     standing: str
     """`sealed`, `missing`, or `another digest`; empty if no store was asked."""
+    skipped: bool
+    """Whether a rewind passed it over: the weights know nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,11 @@ def ancestry_of(
     record = _record(client, name, version)
     lineage = initial_lineage(record["begins"])
     for window in record["windows"]:
-        lineage = next_lineage(lineage, window["digest"])
+        after = lineage_past if window.get("skipped") else next_lineage
+        lineage = after(lineage, window["digest"])
     standing = None if store is None else {one.window_start_ms: one.digest for one in store}
     windows = tuple(
-        Learned(one["start_ms"], one["digest"], _standing(one, standing))
+        Learned(one["start_ms"], one["digest"], _standing(one, standing), one.get("skipped", False))
         for one in [*record["earlier"], *record["windows"]]
     )
     grown_from = record["begins"].get("grown_from")

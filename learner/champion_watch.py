@@ -107,6 +107,12 @@ class ChampionWatch:
                 tracking_uri=str(self._client.tracking_uri),
             )
             scorer = Scorer.load(Path(place))
+        except (MlflowException, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise UserError(
+                f"{self._name}, version {version}: expected a champion that a learner registered, "
+                f"received one that cannot be loaded ({error}). It is not scored in shadow; who "
+                "serves is for a person to decide (millstream models promote, or rollback)."
+            ) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         scorer.model.to(self._device)

@@ -10,6 +10,10 @@ checkpoints/0000000011-rows/
     rows-00.safetensors     of each table, all rows, read while training went on: of use only with
                             the changes since, so a checkpoint that came after names both
     _COMMIT.json
+checkpoints/pins/           which checkpoints are the state of a registered version, and so stay
+checkpoints/_SINCE.json     the checkpoint of the last rewind: what is older is not gone back to
+
+What only the rows of are needed any more, by checkpoints that build on them, is left with its rows.
 """
 
 import json
@@ -17,7 +21,7 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +29,15 @@ import xxhash
 from torch import Tensor
 
 from learner import tensors
+from learner.pins import Pins
 from models.tables.base import Changes
-from schemas.durable import flush, write_json
+from schemas.durable import flush, read_json, write_json
 from schemas.errors import UserError
 
 log = logging.getLogger(__name__)
 
 COMMIT = "_COMMIT.json"
+SINCE = "_SINCE.json"
 STATE = "state.json"
 ROWS = "rows-"
 _WHOLE = "-rows"
@@ -46,11 +52,13 @@ class Snapshot:
     state: Mapping[str, Any]
     rows: Sequence[Sequence[Changes]] = ()
     """Of each table the changes, one after another, that make it up; to be saved: the last."""
+    pin: str | None = None
+    """The lineage of the version that this is the state of: it stays while that does."""
 
 
 @dataclass
 class Checkpoints:
-    """The checkpoints of one state folder, the newest `keep` of them and what these need."""
+    """The checkpoints of one state folder: the newest `keep`, pinned ones, what these need."""
 
     folder: Path
     keep: int = 3
@@ -59,6 +67,11 @@ class Checkpoints:
     chain: tuple[str, ...] = field(default=(), init=False)
     """The folders that make up the tables as they were at the last `save` or `newest`."""
     _whole: str | None = field(default=None, init=False)
+
+    @property
+    def pins(self) -> Pins:
+        """Checkpoints that stay, by the lineage of their version."""
+        return Pins(self.folder / "pins")
 
     @property
     def wants_whole(self) -> bool:
@@ -80,6 +93,8 @@ class Checkpoints:
         write_json(path / STATE, snapshot.state)
         before = self.chain if self._whole is None else (self._whole,)
         chain = (*before, path.name) if snapshot.rows else ()
+        if snapshot.pin is not None and not self._stands(self.folder / self._pinned(snapshot.pin)):
+            self.pins.pin(snapshot.pin, path.name)
         _commit(path, rows=chain)
         self.chain, self._whole = chain, None
         self._prune()
@@ -96,6 +111,20 @@ class Checkpoints:
         self._whole = path.name
         return path
 
+    def begin_again(self, pinned: str, state: Mapping[str, Any]) -> Path:
+        """Write a pinned checkpoint once more, with this state, as the newest one.
+
+        From then on nothing goes back to what was written before it. Killed in between, it is
+        the newest all the same, and doing it again changes nothing.
+
+        Raises OSError, ValueError, KeyError or TypeError if the pinned one is damaged.
+        """
+        snapshot = self.read(self.folder / pinned)
+        self.chain = self.chain[:-1]  # The last rows are written again, in the new folder.
+        path = self.save(replace(snapshot, state=state))
+        write_json(self.folder / SINCE, int(path.name))
+        return path
+
     def newest(self) -> Snapshot | None:
         """The newest whole checkpoint; None if none was ever committed.
 
@@ -103,10 +132,10 @@ class Checkpoints:
         Raises UserError if there are checkpoints but none is whole.
         """
         complaints = []
-        for number in reversed(self._committed()):
+        for number in reversed(self._line()):
             try:
                 return self.read(self._path(number))
-            except _DAMAGE as error:
+            except DAMAGE as error:
                 complaints.append(f"{self._path(number)}: {error}")
                 log.warning("checkpoint damaged, trying the one before it: %s", complaints[-1])
         if complaints:
@@ -122,7 +151,7 @@ class Checkpoints:
 
         None also if another thread prunes it at this moment.
         """
-        for number in self._committed()[-self.keep :][:1]:
+        for number in self._line()[-self.keep :][:1]:
             with suppress(OSError):
                 state: Mapping[str, Any] = json.loads((self._path(number) / STATE).read_text())
                 return state
@@ -153,8 +182,17 @@ class Checkpoints:
             return []
         return sorted(int(path.name) for path in self.folder.iterdir() if path.name.isdigit())
 
-    def _committed(self) -> list[int]:
-        return [number for number in self._numbers() if (self._path(number) / COMMIT).exists()]
+    def _line(self) -> list[int]:
+        """The checkpoints since the last rewind that were committed, the newest last."""
+        since = read_json(self.folder / SINCE) if (self.folder / SINCE).exists() else 0
+        return [n for n in self._numbers() if n >= since and self._stands(self._path(n))]
+
+    def _pinned(self, lineage: str) -> str:
+        return self.pins.of(lineage) or "none"
+
+    def _stands(self, path: Path) -> bool:
+        """Whether it was committed and is more than its rows."""
+        return (path / COMMIT).exists() and (path / STATE).exists()
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:010d}"
@@ -164,16 +202,19 @@ class Checkpoints:
 
         The newest go first, so that what is left at any moment has all that it needs.
         """
-        needed = {self._path(number).name for number in self._committed()[-self.keep :]}
-        for name in tuple(needed):
-            needed.update(_rows_of(self.folder / name))
-        for path in sorted(self.folder.iterdir(), reverse=True):
-            if path.name not in needed:
+        kept = {self._path(number).name for number in self._line()[-self.keep :]}
+        kept |= self.pins.checkpoints()
+        built_on = {name for one in kept for name in _rows_of(self.folder / one)}
+        for path in sorted(self.folder.glob("[0-9]*"), reverse=True):
+            if path.name not in kept | built_on:
                 (path / COMMIT).unlink(missing_ok=True)
                 shutil.rmtree(path)
+            elif path.name not in kept:
+                _leave_rows(path)
 
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError)
+DAMAGE = (OSError, ValueError, KeyError, TypeError)
+"""What reading a damaged checkpoint raises."""
 
 
 def _rows(folder: Path, table: int) -> Path:
@@ -195,9 +236,17 @@ def _commit_of(path: Path) -> dict[str, Any]:
 def _rows_of(path: Path) -> list[str]:
     try:
         rows: list[str] = _commit_of(path)["rows"]
-    except _DAMAGE:
+    except DAMAGE:
         return []
     return rows
+
+
+def _leave_rows(path: Path) -> None:
+    """Remove all but the rows; what tells that it is a checkpoint goes first."""
+    (path / STATE).unlink(missing_ok=True)
+    for file in path.iterdir():
+        if file.name != COMMIT and not file.name.startswith(ROWS):
+            file.unlink()
 
 
 def _verified(path: Path, prefix: str = "") -> dict[str, Any]:

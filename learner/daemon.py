@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+from collections.abc import Callable
 
 import torch
 from mlflow.tracking import MlflowClient
@@ -13,10 +14,11 @@ from learner.config import learner_config
 from learner.feed import Feed
 from learner.gate import gate_config
 from learner.lock import locked
-from learner.loop import Loop, StateFolder
+from learner.loop import Loop, StateFolder, standing
+from learner.order import Order
 from learner.outbox import Outbox
-from learner.progress import Progress
 from learner.settings import LearnerSettings, Summary
+from learner.status import Pulse, Status
 from learner.stopping import stop_on_signals
 from learner.tracking import RunSpec, Tracker
 from learner.trainer import Identity, Trainer
@@ -26,26 +28,32 @@ from models.layout import Layout
 from schemas.durable import write_json
 from schemas.errors import StoreError, UserError
 from schemas.spec import Spec, load
-from schemas.windows.manifest import Manifest
 from schemas.windows.names import FINAL_MARK
 from schemas.windows.store import WindowStore
 
 log = logging.getLogger(__name__)
 
 
-def run(settings: LearnerSettings) -> Summary:
+def run(settings: LearnerSettings, told: Callable[[Status], None] = lambda _: None) -> Summary:
     """Learn until there is nothing left, or until SIGTERM or SIGINT.
+
+    `told` is called with how the learner stands after every batch, and while it waits.
 
     Raises UserError for whatever a person can mend: spec, settings, state or windows.
     """
     with locked(settings.state), stop_on_signals() as stop:
-        return Daemon(settings, stop).run()
+        return Daemon(settings, stop, told).run()
 
 
 class Daemon:
     """One learner, put together from its settings."""
 
-    def __init__(self, settings: LearnerSettings, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        settings: LearnerSettings,
+        stop: threading.Event,
+        told: Callable[[Status], None] = lambda _: None,
+    ) -> None:
         spec = load(settings.spec)
         config = learner_config(spec, settings.model, str(settings.spec))
         identity = Identity.of(spec, settings.model, settings.preset, config)
@@ -63,6 +71,7 @@ class Daemon:
             self.folder.versions,
             self.registered_model,
             settings.keep_versions,
+            self.folder.checkpoints.pins,
         )
         self.warm_start: WarmStart | None = None
         self.store = WindowStore(settings.windows)
@@ -78,6 +87,8 @@ class Daemon:
             ),
         )
         self.writer = Writer(self.folder.checkpoints)
+        self.pulse = Pulse(told)
+        self.order = Order(settings.gap_wait_s)
         self.loop = Loop(
             settings,
             self.trainer,
@@ -88,12 +99,14 @@ class Daemon:
             self.stop.is_set,
             lambda: self.watch.current,
             gate_config(spec, str(settings.spec)),
+            self.pulse,
         )
 
     def run(self) -> Summary:
         """Resume, learn, report."""
         self._resume()
         begun = self.trainer.progress.step
+        self.pulse.tell(mail=self.outbox.mail, **standing(self.trainer))
         self.outbox.start()
         self.watch.start()
         try:
@@ -119,9 +132,10 @@ class Daemon:
         try:
             while not self.stop.is_set():
                 final = (self.settings.windows / FINAL_MARK).exists()
-                self._consume_sealed()
+                self._consume_sealed(final or self.settings.mode == "once")
                 if self.settings.mode == "once" or (final and self.settings.until_final):
                     break
+                self._tell_waiting()
                 self.stop.wait(self.settings.poll_s)
         except StoreError:
             self.loop.checkpoint()
@@ -131,14 +145,27 @@ class Daemon:
         else:
             self.loop.register()
 
-    def _consume_sealed(self) -> None:
+    def _consume_sealed(self, final: bool) -> None:
         if self.settings.mode == "follow" and not self.settings.windows.exists():
             return
         sealed = self.store.windows()
-        refuse_earlier(self.trainer.progress, sealed)
-        for manifest in Feed.after(self.trainer.progress.cursor, sealed):
+        self.order.check(self.trainer.progress, sealed)
+        ahead = Feed.after(self.trainer.progress.cursor, sealed)
+        for at, manifest in enumerate(ahead):
+            self.pulse.tell(windows_waiting=len(ahead) - at)
+            if not (final or self.order.may_take(self.trainer.progress.cursor, manifest)):
+                return
             if not self.loop.consume(manifest):
                 return
+        self.pulse.tell(windows_waiting=0)
+
+    def _tell_waiting(self) -> None:
+        champion = self.watch.current
+        self.pulse.tell(
+            doing="waiting",
+            champion=champion.version if champion else None,
+            saved_at_s=self.writer.saved_at_s,
+        )
 
     def _tracker(self, spec: Spec, identity: Identity) -> Tracker:
         values = identity.to_json()
@@ -155,7 +182,7 @@ class Daemon:
     def _summary(self, begun: int, unsent: int) -> Summary:
         return Summary(
             windows=self.trainer.progress.step - begun,
-            samples=self.loop.samples,
+            samples=self.pulse.status.samples,
             lineage_id=self.trainer.progress.lineage,
             run_id=self.tracker.known_run_id,
             registered_model=self.registered_model,
@@ -174,18 +201,3 @@ def chosen_device(name: str) -> torch.device:
     device = torch.device("cuda" if available and name != "cpu" else "cpu")
     torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
     return device
-
-
-def refuse_earlier(progress: Progress, sealed: list[Manifest]) -> None:
-    """Raise StoreError for a window that was sealed after the learner had passed its time."""
-    at = progress.cursor.window_start_ms
-    known = {*progress.consumed, *([progress.current.start_ms] if progress.current else [])}
-    for manifest in sealed:
-        start_ms = manifest.window_start_ms
-        if at is not None and start_ms <= at and start_ms not in known:
-            raise StoreError(
-                f"window {start_ms}: expected windows to be sealed in order of time, received one "
-                f"from before window {at}, which was learned already. Training on it now would "
-                "break the lineage: remove the window, or name an empty state folder to train on "
-                "all windows in order."
-            )

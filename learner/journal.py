@@ -46,6 +46,13 @@ class Journal:
         with self.path.open("ab") as file:
             file.truncate(length)
 
+    def whole(self) -> tuple[int, int]:
+        """The length of its whole lines in bytes, and the step after their last one."""
+        length, step = 0, 0
+        for entry, offset in self.since(0):
+            length, step = offset, max(step, entry.step + 1)
+        return length, step
+
     def since(self, offset: int) -> Iterator[tuple[Entry, int]]:
         """The whole lines after `offset` bytes, each with the offset after it."""
         if not self.path.exists():

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from safetensors import SafetensorError
+
 from learner import state
 from learner.checkpoint import Checkpoints
 from learner.feed import Feed
-from learner.gate import GateConfig, decide
+from learner.gate import Decision, GateConfig, decide
 from learner.journal import Entry, Journal
 from learner.metrics import ALL, named
 from learner.metrics.scorecard import Scorecard
@@ -23,9 +25,11 @@ from learner.scoring import Verdict
 from learner.settings import LearnerSettings
 from learner.settled import Settling
 from learner.shadow import Champion
+from learner.status import Pulse, Table
 from learner.trainer import Trainer
 from learner.writer import Writer
-from schemas.errors import StoreError
+from models.batch import UserBatch
+from schemas.errors import StoreError, UserError
 from schemas.labels import ORIGINS
 from schemas.windows.manifest import Manifest
 
@@ -70,6 +74,7 @@ class Loop:
         reported: called when there is something new for MLflow.
         champion: whom to score in shadow.
         gate: what decides about `challenger`.
+        pulse: who is told how it goes.
         stopping: whether to stop after the batch at hand.
     """
 
@@ -84,6 +89,7 @@ class Loop:
         stopping: Callable[[], bool],
         champion: Callable[[], Champion | None],
         gate: GateConfig,
+        pulse: Pulse,
     ) -> None:
         self._settings = settings
         self._spec_text = settings.spec.read_text(encoding="utf-8")
@@ -96,13 +102,13 @@ class Loop:
         self._gate = gate
         self._writer = writer
         self._settling = Settling.of(feed.spec, folder.predictions)
+        self._pulse = pulse
         self._saved: Progress | None = None
         self._batches_since_checkpoint = 0
-        self.samples = 0
-        """Trained on by this process."""
 
     def consume(self, manifest: Manifest) -> bool:
         """Score and train on a window, or on what is left of it; false if stopped midway."""
+        self._pulse.tell(doing="scoring")
         self._feed.verify(manifest)
         self._expect_unchanged(manifest)
         return self._score(manifest) and self._train(manifest)
@@ -112,9 +118,10 @@ class Loop:
         self._batches_since_checkpoint = 0
         if self._trainer.progress is self._saved:
             return
-        journal_bytes = self._folder.journal.flush()
-        live = [table.live() for table in self._trainer.tables.values()]
-        self._writer.write(state.snapshot(self._trainer, journal_bytes), live)
+        with self._pulse.counted("stall_seconds"):
+            journal_bytes = self._folder.journal.flush()
+            live = [table.live() for table in self._trainer.tables.values()]
+            self._writer.write(state.snapshot(self._trainer, journal_bytes), live)
         self._saved = self._trainer.progress
 
     def register(self) -> None:
@@ -123,10 +130,21 @@ class Loop:
             verdict, layout = self._trainer.since_version, self._trainer.layout
             decision = decide(verdict, layout, self._gate)
             log.info("gate %s: %s", decision.tags["gate"], decision.reason)
-            stage(self._folder.versions, self._trainer, self._spec_text, decision)
+            self._stage(decision)
             self._trainer.begin_version()
             self._reported()
         self.checkpoint()
+
+    def _stage(self, decision: Decision) -> None:
+        versions = self._folder.versions
+        try:
+            stage(versions, self._trainer, self._spec_text, decision)
+        except (OSError, SafetensorError) as error:
+            raise UserError(
+                f"{versions}: expected room for a version, received: {error}. The last checkpoint "
+                "is untouched. Make room, or move the state folder, and start the learner again: "
+                "it goes on from there."
+            ) from error
 
     def _score(self, manifest: Manifest) -> bool:
         if self._trainer.progress.current is not None:
@@ -145,16 +163,16 @@ class Loop:
     def _judged(self, manifest: Manifest) -> Verdict | None:
         """What scoring a window found; None if stopped midway."""
         with self._feed.batches(manifest) as batches:
-            scored = self._until_stopped(batch for _, batch in batches)
-            verdict = self._trainer.score(scored, self._champion())
+            scored = self._until_stopped(batch for _, batch in self._pulse.fed(batches))
+            verdict = self._trainer.score(scored, self._shadowed())
         return None if self._stopping() else verdict
 
     def _judged_and_kept(self, manifest: Manifest) -> Verdict | None:
         """The same, with the predictions kept until the labels are closed."""
         keeping = self._settling.predictions.keeping(manifest.window_start_ms)
         with keeping as keeper, self._feed.keyed_batches(manifest) as batches:
-            scored = keeper.noting(self._until_stopped(batches))
-            verdict = self._trainer.score(scored, self._champion(), keeper.fold)
+            scored = keeper.noting(self._until_stopped(self._pulse.fed(batches)))
+            verdict = self._trainer.score(scored, self._shadowed(), keeper.fold)
             if self._stopping():
                 return None
             keeper.done()
@@ -172,11 +190,18 @@ class Loop:
         }
         return self._settling.settled(manifest, self._trainer.progress), counts
 
+    def _shadowed(self) -> Champion | None:
+        """Whom to score beside the model now."""
+        champion = self._champion()
+        self._pulse.tell(champion=champion.version if champion else None)
+        return champion
+
     def _train(self, manifest: Manifest) -> bool:
+        self._pulse.begin_pass()
         with self._feed.batches(manifest, self._trainer.progress.cursor.records) as batches:
-            for cursor, batch in batches:
-                self._trainer.train(cursor, batch)
-                self.samples += batch.n_samples
+            for cursor, batch in self._pulse.fed(batches):
+                loss = self._trainer.train(cursor, batch)
+                self._tell(batch, loss)
                 self._batches_since_checkpoint += 1
                 if self._checkpoint_is_due():
                     self.checkpoint()
@@ -184,6 +209,10 @@ class Loop:
                     return False
         self._finish(manifest)
         return True
+
+    def _tell(self, batch: UserBatch, loss: float | None) -> None:
+        self._pulse.trained(batch.n_samples, loss, self._trainer.progress.bad_batches)
+        self._pulse.tell(saved_at_s=self._writer.saved_at_s)
 
     def _checkpoint_is_due(self) -> bool:
         """Not while the last one is being written: then the next batch asks again."""
@@ -194,6 +223,7 @@ class Loop:
         self._write(manifest, losses(self._trainer.progress) | table_counts(self._trainer))
         self._warn_of_full_tables(manifest)
         self._trainer.finish()
+        self._pulse.tell(**standing(self._trainer))
         log.info("window %d learned", manifest.window_start_ms)
         if self._trainer.progress.since_version >= self._settings.register_every_windows:
             self.register()
@@ -223,6 +253,7 @@ class Loop:
 
     def _until_stopped(self, batches: Iterable[Item]) -> Iterator[Item]:
         for batch in batches:
+            self._pulse.tell()
             if self._stopping():
                 return
             yield batch
@@ -237,13 +268,17 @@ class Loop:
 
     def _expect_unchanged(self, manifest: Manifest) -> None:
         current = self._trainer.progress.current
-        if current is not None and current != WindowRef.of(manifest):
-            raise StoreError(
-                f"window {manifest.window_start_ms}: expected the window that was half learned "
-                f"when the learner stopped, manifest digest {current.digest}, received "
-                f"{manifest.digest}. A sealed window must not change: restore it, or name an "
-                "empty state folder to train from the first window."
-            )
+        if current is None or current == WindowRef.of(manifest):
+            return
+        received = manifest.digest
+        if current.start_ms != manifest.window_start_ms:
+            received = f"none, and next window {manifest.window_start_ms}"
+        raise StoreError(
+            f"window {current.start_ms}: expected the window that was half learned when the "
+            f"learner stopped, manifest digest {current.digest}, received {received}. A sealed "
+            "window must not change: restore it, or go back to a version from before it "
+            "(millstream train rewind)."
+        )
 
 
 def scores(verdict: Verdict, trainer: Trainer) -> dict[str, float]:
@@ -288,6 +323,21 @@ def losses(progress: Progress) -> dict[str, float]:
         "train/loss": training.loss / max(training.batches, 1),
         "train/samples": float(training.samples),
         "train/bad_batches": float(training.bad_batches),
+    }
+
+
+def standing(trainer: Trainer) -> dict[str, object]:
+    """What a status says of the state between two windows."""
+    progress = trainer.progress
+    return {
+        "windows_learned": progress.learned,
+        "windows_skipped": len(progress.skipped),
+        "learned_until_ms": progress.last.end_ms if progress.last else None,
+        "bad_batches": progress.bad_batches,
+        "tables": {
+            name: Table(table.counts["rows"], table.memory_bytes)
+            for name, table in trainer.tables.items()
+        },
     }
 
 

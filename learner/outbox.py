@@ -16,9 +16,11 @@ from mlflow.tracking import MlflowClient
 from requests import RequestException
 
 from learner.journal import Journal
+from learner.pins import Pins
 from learner.plot import plot
 from learner.registry import register, waiting
-from learner.retention import retire
+from learner.retention import drop_doubles, release, retire
+from learner.status import Mail
 from learner.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Outbox:
         versions: the staging folder.
         registered_model: the name that versions are registered under.
         keep_versions: how many of them stay, beside those with an alias.
+        pins: the checkpoints that stay with them.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Outbox:
         versions: Path,
         registered_model: str,
         keep_versions: int,
+        pins: Pins,
     ) -> None:
         self._client = client
         self._tracker = tracker
@@ -55,11 +59,13 @@ class Outbox:
         self._versions = versions
         self._name = registered_model
         self._keep_versions = keep_versions
+        self._pins = pins
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._deadline = float("inf")
         self.registered: list[str] = []
         """Numbers of the versions registered by this process."""
+        self._error: str | None = None
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
 
     def start(self) -> None:
@@ -77,6 +83,14 @@ class Outbox:
         self._closing.set()
         self._wake.set()
         self._thread.join(patience_s + 5)
+        return self.unsent()
+
+    def mail(self) -> Mail:
+        """What waits, and why."""
+        return Mail(self.unsent(), self._error)
+
+    def unsent(self) -> int:
+        """How many entries and versions wait."""
         return self._tracker.unsent() + len(waiting(self._versions))
 
     def _run(self) -> None:
@@ -86,11 +100,12 @@ class Outbox:
             self._wake.clear()
             try:
                 self._deliver(closing)
-                pause_s = FIRST_PAUSE_S
+                pause_s, self._error = FIRST_PAUSE_S, None
                 if closing:
                     return
                 self._wake.wait()
             except _UNREACHABLE as error:
+                self._error = str(error)
                 log.warning("MLflow did not take it, again in %.0f s: %s", pause_s, error)
                 self._closing.wait(pause_s)
                 if self._closing.is_set() and time.monotonic() + pause_s > self._deadline:
@@ -109,12 +124,18 @@ class Outbox:
             version.discard()
             self.registered.append(number)
             log.info("registered %s version %s", self._name, number)
+        if staged or closing:
+            drop_doubles(self._client, self._name)
         if staged:
             retire(self._client, self._name, self._keep_versions)
+            release(self._client, self._name, self._pins, self._waiting_lineages)
         if staged or closing:
             self._upload_plot()
         if closing:
             self._tracker.finish()
+
+    def _waiting_lineages(self) -> set[str]:
+        return {one.tags["lineage_id"] for one in waiting(self._versions)}
 
     def _upload_plot(self) -> None:
         path = self._versions.parent / "gauc.png"
@@ -123,12 +144,12 @@ class Outbox:
 
 
 def tame_client() -> None:
-    """Let MLflow's client give up early and print nothing.
+    """Let MLflow's client give up early, but bear a slow server, and print nothing.
 
     By default it blocks for minutes in retries of its own, and writes links and progress bars to
     the terminal, where the front door's own output belongs.
     """
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from learner.cursor import Cursor
-from learner.lineage import next_lineage
+from learner.lineage import lineage_past, next_lineage
 from schemas.windows.manifest import Manifest
 
 
@@ -59,11 +59,25 @@ class Progress:
     """The lineage that this one began from, under a spec that had less."""
     grown_at: int = 0
     """How many of the windows consumed belong to that one."""
+    skipped: tuple[int, ...] = ()
+    """Starts of the windows among those consumed that were not learned, by a person's decision."""
+    undone: int = 0
+    """How many steps, by which metrics are logged, rewinds have left behind."""
 
     @property
     def step(self) -> int:
-        """Index of the window in progress, or of the next one."""
-        return len(self.consumed)
+        """Number of the window in progress, or of the next one, among all that were ever begun."""
+        return len(self.consumed) + self.undone
+
+    @property
+    def version_here(self) -> str | None:
+        """The lineage of the version that is exactly this state, if there is one."""
+        return self.version if self.version == self.lineage and self.current is None else None
+
+    @property
+    def learned(self) -> int:
+        """How many windows the weights were made of."""
+        return len(self.consumed) - len(self.skipped)
 
     def begin(self, manifest: Manifest) -> Self:
         """A window was scored; training on it begins."""
@@ -90,6 +104,17 @@ class Progress:
             since_version=self.since_version + 1,
         )
 
+    def skip(self, start_ms: int, digest: str) -> Self:
+        """The next window is not to be learned: the lineage says so."""
+        return replace(
+            self,
+            lineage=lineage_past(self.lineage, digest),
+            cursor=Cursor(start_ms, 0, complete=True),
+            consumed=(*self.consumed, start_ms),
+            digests=(*self.digests, digest),
+            skipped=(*self.skipped, start_ms),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)
@@ -105,6 +130,7 @@ class Progress:
                 "cursor": Cursor(**values["cursor"]),
                 "consumed": tuple(values["consumed"]),
                 "digests": tuple(values["digests"]),
+                "skipped": tuple(values.get("skipped", ())),
                 "training": Training(**values["training"]),
             }
         )

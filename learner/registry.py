@@ -94,7 +94,10 @@ def lineage_of(trainer: Trainer) -> dict[str, Any]:
     progress = trainer.progress
     grown = {"grown_from": progress.grown_from} if progress.grown_from else {}
     chain = zip(progress.consumed, progress.digests, strict=True)
-    windows = [{"start_ms": start, "digest": digest} for start, digest in chain]
+    windows = [
+        {"start_ms": start, "digest": digest, "skipped": start in progress.skipped}
+        for start, digest in chain
+    ]
     return {
         "begins": trainer.identity.to_json() | grown,
         "earlier": windows[: progress.grown_at],
@@ -118,8 +121,10 @@ def version_tags(trainer: Trainer) -> dict[str, str]:
         "preset": trainer.identity.preset,
         "spec_digest": trainer.identity.spec_digest,
         "code_version": code_version(),
-        "windows": str(progress.step),
+        "windows": str(progress.learned),
     }
+    if progress.skipped:
+        tags["skipped_windows"] = str(len(progress.skipped))
     if progress.version:
         tags["parent_lineage_id"] = progress.version
     for name, ref in (("first_window", progress.first), ("last_window", progress.last)):
@@ -148,10 +153,10 @@ def register(client: MlflowClient, staged: Staged, name: str, run_id: str) -> st
 
 
 def find(client: MlflowClient, name: str, lineage: str) -> str | None:
-    """The number of the version with that lineage id."""
+    """The number of the first version with that lineage id."""
     query = f"name='{name}' and tags.`lineage_id`='{lineage}'"
-    versions = client.search_model_versions(query, max_results=1)
-    return str(versions[0].version) if versions else None
+    numbers = [str(one.version) for one in client.search_model_versions(query)]
+    return min(numbers, key=int, default=None)
 
 
 def _create(

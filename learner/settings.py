@@ -27,6 +27,8 @@ class LearnerSettings:
     until_final: bool = False
     """With `follow`: stop once the windows' root holds `_FINAL` and all windows are consumed."""
     poll_s: float = 2.0
+    gap_wait_s: float = 0.0
+    """With `follow`: how long a window waits for one from before it that is not there."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_every_batches: int = 200
     """Also at every registered version and at the end."""

@@ -40,6 +40,7 @@ def snapshot(trainer: Trainer, journal_bytes: int) -> Snapshot:
             "layout": asdict(trainer.layout),
         },
         rows=[[table.changes()] for table in trainer.tables.values()],
+        pin=trainer.progress.version_here,
     )
 
 

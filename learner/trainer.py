@@ -129,8 +129,8 @@ class Trainer:
         self.since_version = self.since_version.merge(verdict)
         self.progress = self.progress.begin(manifest)
 
-    def train(self, cursor: Cursor, batch: UserBatch) -> None:
-        """Train on one batch, after which the cursor is where it says.
+    def train(self, cursor: Cursor, batch: UserBatch) -> float | None:
+        """Train on one batch, after which the cursor is where it says; its loss if it had one.
 
         Raises UserError when more batches than the spec allows had to be skipped.
         """
@@ -144,6 +144,7 @@ class Trainer:
                 "untouched: lower the rates under [learner.optimiser], or look for extreme "
                 "feature values in that window."
             )
+        return loss
 
     def finish(self) -> None:
         """The window in progress was trained on completely."""

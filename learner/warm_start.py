@@ -88,7 +88,7 @@ def _grow(trainer: Trainer, saved: Snapshot) -> WarmStart:
     progress = Progress.from_json(saved.state["progress"])
     anew = initial_lineage(trainer.identity.to_json() | {"grown_from": progress.lineage})
     trainer.progress = replace(
-        progress, lineage=anew, grown_from=progress.lineage, grown_at=progress.step
+        progress, lineage=anew, grown_from=progress.lineage, grown_at=len(progress.consumed)
     )
     items = _grown_items(saved, old.tasks, trainer.layout.tasks)
     trainer.since_version = replace(Verdict.empty(trainer.layout), items=items)

@@ -1,6 +1,7 @@
 """Checkpoints written in a thread: training waits for a copy of what changed, not for the disk."""
 
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
@@ -21,6 +22,8 @@ class Writer:
         self._checkpoints = checkpoints
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._last: Future[None] | None = None
+        self.saved_at_s: float | None = None
+        """When the last checkpoint was complete, by `time.monotonic`."""
 
     @property
     def busy(self) -> bool:
@@ -60,5 +63,6 @@ class Writer:
 
     def _write(self, snapshot: Snapshot, whole: Sequence[Changes]) -> None:
         self._checkpoints.save(snapshot)
+        self.saved_at_s = time.monotonic()
         if whole:
             self._checkpoints.save_whole(whole)

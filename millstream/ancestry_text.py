@@ -53,10 +53,13 @@ def as_lines(name: str, ancestry: "Ancestry", offsets: Offsets) -> list[str]:
     proof = "their digests, hashed again, give this lineage"
     if not ancestry.proven:
         proof = "BUT THEIR DIGESTS DO NOT GIVE THIS LINEAGE: the record was changed"
-    lines.append(f"learned {len(ancestry.windows)} windows; {proof}")
+    skipped = sum(window.skipped for window in ancestry.windows)
+    passed = f", skipped {skipped}" if skipped else ""
+    lines.append(f"learned {len(ancestry.windows) - skipped} windows{passed}; {proof}")
     for window in ancestry.windows:
         standing = f"  {window.standing}" if window.standing else ""
-        lines.append(f"  {window_name(window.start_ms)}  {window.digest}{standing}")
+        skip = "  skipped by a rewind" if window.skipped else ""
+        lines.append(f"  {window_name(window.start_ms)}  {window.digest}{standing}{skip}")
         for source, position in offsets.get(window.start_ms, {}).items():
             end = "its end" if position is None else f"position {position}"
             lines.append(f"      {source} up to {end}")

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import re
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from schemas.errors import UserError
@@ -38,6 +39,26 @@ def _with_near_match(message: str) -> str:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Offer `--json`, for commands that a machine may read."""
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+
+
+def add_metrics_port(parser: argparse.ArgumentParser) -> None:
+    """Offer to serve metrics, for commands that run for long."""
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        metavar="N",
+        help="serve /metrics, /metrics.json and /healthz on this port (0: a free one)",
+    )
+    parser.add_argument(
+        "--metrics-host", default="127.0.0.1", metavar="HOST", help="… of this host (%(default)s)"
+    )
+
+
+def expect_given(args: argparse.Namespace, names: Sequence[str], command: str) -> None:
+    """Raise UsageError unless all these were given: a command's actions need none of them."""
+    lacking = [name for name in names if getattr(args, name) is None]
+    if lacking:
+        raise UsageError(f"expected --{', --'.join(lacking)} (see `millstream {command} --help`)")
 
 
 def count(text: str) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream import console
-from millstream.arguments import Subparsers, UsageError, add_json, count
+from millstream.arguments import Subparsers, add_json, add_metrics_port, count, expect_given
 from millstream.commands import flink
 from schemas.spec import load
 
@@ -69,21 +69,13 @@ def _add_rescale(actions: Subparsers) -> None:
 
 
 def _add_monitor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--metrics-port",
-        type=int,
-        metavar="N",
-        help="serve /metrics, /metrics.json and /healthz on this port (0: a free one)",
-    )
-    parser.add_argument(
-        "--metrics-host", default="127.0.0.1", metavar="HOST", help="… of this host (%(default)s)"
-    )
+    add_metrics_port(parser)
     parser.add_argument("--watch", action="store_true", help="a live view on this terminal")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the driver that was asked for and print what it sealed and counted."""
-    _check_given(args)
+    expect_given(args, ("spec", "source", "windows"), "pipeline")
     flink.check(args)
     summary = _on_flink(args) if args.runner == "flink" else _direct(args)
     print(_json(summary) if args.json else _text(args.windows, summary))
@@ -108,13 +100,6 @@ def _direct(args: argparse.Namespace) -> "Summary":
             show(status.work.rows)
 
         return run_direct(settings, watch)
-
-
-def _check_given(args: argparse.Namespace) -> None:
-    """Actions need none of these, a run all."""
-    lacking = [name for name in ("spec", "source", "windows") if getattr(args, name) is None]
-    if lacking:
-        raise UsageError(f"expected --{', --'.join(lacking)} (see `millstream pipeline --help`)")
 
 
 def run_rescale(args: argparse.Namespace) -> int:

@@ -2,29 +2,30 @@
 
 import argparse
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millstream.arguments import Subparsers, add_json
+from millstream.arguments import Subparsers, add_json, add_metrics_port, expect_given
+from millstream.commands import rewind
 
 if TYPE_CHECKING:
     from learner.settings import LearnerSettings, Summary
+    from learner.status import Status
     from learner.warm_start import WarmStart
+    from millstream.monitor import Board
 
 
 def add(subparsers: Subparsers) -> None:
     """Declare the command."""
     parser = subparsers.add_parser("train", help="learn from sealed windows")
-    parser.add_argument("--spec", type=Path, required=True, metavar="FILE", help="the stream spec")
-    parser.add_argument(
-        "--windows", type=Path, required=True, metavar="DIR", help="the window store"
-    )
-    parser.add_argument(
-        "--state", type=Path, required=True, metavar="DIR", help="checkpoints and cursor"
-    )
-    parser.add_argument("--mlflow", required=True, metavar="URI", help="the MLflow server")
-    parser.add_argument("--model", required=True, metavar="NAME", help="mtfm, dlrm_mlp, …")
+    parser.add_argument("--spec", type=Path, metavar="FILE", help="the stream spec")
+    parser.add_argument("--windows", type=Path, metavar="DIR", help="the window store")
+    parser.add_argument("--state", type=Path, metavar="DIR", help="checkpoints and cursor")
+    parser.add_argument("--mlflow", metavar="URI", help="the MLflow server")
+    parser.add_argument("--model", metavar="NAME", help="mtfm, dlrm_mlp, …")
     parser.add_argument(
         "--name", metavar="MODEL", help="registered under this name (default: <spec>-<model>)"
     )
@@ -43,22 +44,51 @@ def add(subparsers: Subparsers) -> None:
         "--until-final", action="store_true", help="with --follow: stop when the input is complete"
     )
     parser.add_argument(
+        "--gap-wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="with --follow: wait so long for a window that is left out (%(default)s)",
+    )
+    parser.add_argument(
         "--checkpoint-every", type=int, default=200, metavar="BATCHES", help="(%(default)s)"
     )
     parser.add_argument(
         "--register-every", type=int, default=12, metavar="WINDOWS", help="(%(default)s)"
     )
+    add_metrics_port(parser)
     add_json(parser)
     parser.set_defaults(run=run)
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    rewind.add_action(actions)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the daemon and print what it did."""
     from learner import daemon
+    from learner.status import Status
+    from millstream.monitor import Board
 
-    summary = daemon.run(_settings(args))
+    expect_given(args, ("spec", "windows", "state", "mlflow", "model"), "train")
+    board = Board[Status]()
+    with _served(args, board):
+        summary = daemon.run(_settings(args), board.put)
     print(json.dumps(asdict(summary), indent=2) if args.json else _text(summary))
     return 0
+
+
+@contextmanager
+def _served(args: argparse.Namespace, board: "Board[Status]") -> Iterator[None]:
+    """With metrics to be had meanwhile, if they were asked for."""
+    if args.metrics_port is None:
+        yield
+        return
+    from millstream.monitor import serving
+    from millstream.monitor.learner_metrics import health_of, registry_of
+
+    place = args.metrics_host, args.metrics_port
+    with serving(registry_of(board), lambda: health_of(board), *place):
+        yield
 
 
 def _settings(args: argparse.Namespace) -> "LearnerSettings":
@@ -75,6 +105,7 @@ def _settings(args: argparse.Namespace) -> "LearnerSettings":
         device=args.device,
         mode="follow" if args.follow else "once",
         until_final=args.until_final,
+        gap_wait_s=args.gap_wait,
         registered_model=args.name,
         checkpoint_every_batches=args.checkpoint_every,
         register_every_windows=args.register_every,

@@ -4,9 +4,6 @@ import json
 import re
 import shlex
 import signal
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -18,8 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from infra.kafka import Broker
 from millstream.cli import build_parser
+from millstream.local_mlflow import free_port
 from schemas.spec import parse
 from schemas.windows import WindowStore
+from tests.docs.page import commands, done, started
 from tests.kafka_topics import with_own_topics
 from tests.pipeline.kafka_world import prepared
 from tests.pipeline.small_world import SPEC_TOML, small_world, write_json_lines
@@ -29,13 +28,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "operate.md"
 PORT = "9464"
 NAME = "millstream_pipeline_"
 GROWN_TOML = SPEC_TOML.replace('["home", "side"]', '["attic", "home", "side"]')
-
-
-def commands() -> list[str]:
-    """The commands of the page, in order."""
-    lines = PAGE.read_text(encoding="utf-8").splitlines()
-    code = [line.strip() for line in lines if line.startswith("    ")]
-    return [line for line in code if line.split()[0] in ("millstream", "curl", "cp")]
 
 
 @pytest.fixture
@@ -57,26 +49,6 @@ def folder(tmp_path: Path, kafka: Broker) -> Path:
     return tmp_path
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
-
-
-def started(line: str, folder: Path) -> "subprocess.Popen[str]":
-    words = shlex.split(line)
-    if words[0] == "millstream":
-        words = [sys.executable, "-m", *words]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(words, cwd=folder, text=True, stdout=pipe, stderr=pipe)
-
-
-def done(line: str, folder: Path) -> str:
-    process = started(line, folder)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, f"{line}\n{err}"
-    return out
-
-
 @contextmanager
 def following(line: str, folder: Path, port: str) -> Iterator[None]:
     """With the pipeline running until its first windows are sealed and afterwards."""
@@ -94,8 +66,10 @@ def following(line: str, folder: Path, port: str) -> Iterator[None]:
 
 
 def test_every_command_of_the_page_runs_and_does_what_it_says(folder: Path, kafka: Broker) -> None:
-    port = free_port()
-    lines = [line.replace("HOST:PORT", kafka.address).replace(PORT, port) for line in commands()]
+    port = str(free_port())
+    lines = [
+        line.replace("HOST:PORT", kafka.address).replace(PORT, port) for line in commands(PAGE)
+    ]
     follow = next(at for at, line in enumerate(lines) if "--follow" in line)
     last_curl = max(at for at, line in enumerate(lines) if line.startswith("curl"))
     answers = [done(line, folder) for line in lines[:follow]]

@@ -110,7 +110,6 @@ def test_whatever_is_asked_for_is_what_the_endpoints_tell(tmp_path: Path) -> Non
 
 def pipeline_names(folder: Path) -> Iterator[str]:
     """Of a pipeline that has counted something of each kind, over HTTP."""
-    pytest.importorskip("millstream.monitor.pipeline_metrics")
     from millstream.monitor import Board
     from tests.monitor.test_pipeline_metrics import scraped, served, status_of
 
@@ -125,9 +124,9 @@ def pipeline_names(folder: Path) -> Iterator[str]:
 
 def learner_names() -> Iterator[str]:
     """Of a learner that knows all there is to know, over HTTP."""
-    metrics = pytest.importorskip("millstream.monitor.learner_metrics")
     from learner.status import Status, Table
     from millstream.monitor import Board, serving
+    from millstream.monitor import learner_metrics as metrics
     from tests.monitor.test_pipeline_metrics import scraped
 
     board: Any = Board()

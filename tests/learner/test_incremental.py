@@ -1,9 +1,6 @@
 """Tables in checkpoints: changed rows only, one after another, all of them now and then."""
 
-import resource
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from learner.writer import Writer
 from models.rowwise import RowwiseAdagrad
 from models.tables import GrowingTable
 from schemas.errors import UserError
+from tests.full_disk import files_of_at_most
 from tests.learner.runs import assert_same_tensors
 
 
@@ -151,17 +149,6 @@ def test_training_goes_on_while_a_checkpoint_is_written(
         writer.wait()
         assert not writer.busy
     assert_holds(Checkpoints(tmp_path).newest(), stood)
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """The system refuses to let files grow beyond a size, as it does when a disk is full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_disk_that_is_full_is_told_once_and_leaves_the_checkpoint_before(tmp_path: Path) -> None:

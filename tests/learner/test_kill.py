@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import models
 from learner import tensors
 from learner.checkpoint import COMMIT, Checkpoints
 from learner.daemon import run
@@ -73,10 +74,10 @@ def to_the_end(settings: LearnerSettings) -> int:
     return calls
 
 
-def kill_and_resume(folder: Path, kills: int, windows: int) -> None:
+def kill_and_resume(folder: Path, kills: int, windows: int, model: str = "dlrm_mlp") -> None:
     CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
     settings = shop(folder, windows=windows, users=60, learner=CROWDED)
-    settings = replace(settings, checkpoint_every_batches=2, whole_checkpoint_every=3)
+    settings = replace(settings, model=model, checkpoint_every_batches=2, whole_checkpoint_every=3)
     calm = replace(settings, state=folder / "calm")
     whole = to_the_end(calm)
     chance = random.Random(7)
@@ -127,7 +128,7 @@ def learn_writing_slowly(settings: LearnerSettings) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["dlrm_mlp", "mtfm"])
+@pytest.mark.parametrize("model", models.names())
 def test_kills_while_a_checkpoint_is_written_leave_the_same_state_as_none(
     tmp_path: Path, model: str
 ) -> None:
@@ -150,5 +151,6 @@ def test_five_kills_leave_the_same_state_as_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_hundred_kills_leave_the_same_state_as_none(tmp_path: Path) -> None:
-    kill_and_resume(tmp_path, kills=100, windows=60)
+@pytest.mark.parametrize("model", models.names())
+def test_a_hundred_kills_leave_the_same_state_as_none(tmp_path: Path, model: str) -> None:
+    kill_and_resume(tmp_path, kills=100, windows=60, model=model)

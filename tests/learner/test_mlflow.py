@@ -1,11 +1,18 @@
 """Against a real MLflow server: one run, one version a lineage, nothing lost."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -13,13 +20,19 @@ from learner.journal import Journal
 from learner.promotion import CHALLENGER
 from learner.registry import find
 from learner.settings import LearnerSettings
+from millstream.local_mlflow import free_port
 from tests.learner.runs import NOWHERE, learn, shop
 from tests.learner.world import SPEC, write_window
 
 pytestmark = pytest.mark.slow
 
 LOAD = """
-import json, sys, mlflow
+import json, pickle, sys, cloudpickle, mlflow, torch
+
+def refused(*args, **kwargs):
+    raise AssertionError("a pickle was read")
+
+pickle.load = cloudpickle.load = torch.load = refused
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
 answer = model.predict(model.input_example)
@@ -71,6 +84,69 @@ def test_a_version_loads_and_scores_in_a_process_of_its_own(
     (row,) = json.loads(loaded.stdout.splitlines()[-1])
     assert set(row) == set(SPEC.tasks)
     assert all(len(scores) == 2 and 0 < min(scores) <= max(scores) < 1 for scores in row.values())
+
+
+def test_nothing_of_a_version_is_a_pickle(tmp_path: Path, mlflow_uri: str) -> None:
+    learn(replace(named(tmp_path, "plain"), mlflow=mlflow_uri))
+    place = mlflow.artifacts.download_artifacts(
+        f"models:/plain@{CHALLENGER}", dst_path=str(tmp_path / "got"), tracking_uri=mlflow_uri
+    )
+    files = [path for path in Path(place).rglob("*") if path.is_file()]
+    assert "weights.safetensors" in {path.name for path in files}
+    suffixes = {path.suffix for path in files}
+    assert suffixes <= {".json", ".py", ".safetensors", ".toml", ".txt", ".typed", ".yaml", ""}
+    for path in files:
+        content = path.read_bytes()
+        assert not content.startswith((b"\x80", b"PK")), path  # pickles; what torch.save writes
+        assert b"cloudpickle" not in content or path.suffix in {".txt", ".yaml", ".py"}, path
+
+
+def test_mlflow_serves_a_version_and_it_answers_json(tmp_path: Path, mlflow_uri: str) -> None:
+    learn(replace(named(tmp_path, "served"), mlflow=mlflow_uri))
+    place = mlflow.artifacts.download_artifacts(
+        f"models:/served@{CHALLENGER}", dst_path=str(tmp_path / "got"), tracking_uri=mlflow_uri
+    )
+    request = (Path(place) / "serving_input_example.json").read_bytes()
+    with answering(f"models:/served@{CHALLENGER}", mlflow_uri, tmp_path) as address:
+        asked = urllib.request.Request(
+            f"{address}/invocations", request, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=120) as answer:
+            (row,) = json.loads(answer.read())["predictions"]
+    assert set(row) == set(SPEC.tasks)
+    assert all(len(scores) == 2 and 0 < min(scores) <= max(scores) < 1 for scores in row.values())
+
+
+@contextmanager
+def answering(model: str, uri: str, folder: Path) -> Iterator[str]:
+    """With `mlflow models serve` on a free port, its log beside it."""
+    address = f"http://127.0.0.1:{free_port()}"
+    words = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
+    words += ["--model-uri", model, "--port", address.rpartition(":")[2], "--workers", "1"]
+    bin_first = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"MLFLOW_TRACKING_URI": uri, "PATH": bin_first}
+    with (folder / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        deadline = time.monotonic() + 200
+        while not is_up(f"{address}/ping"):
+            said = (folder / "serve.log").read_text()
+            assert process.poll() is None and time.monotonic() < deadline, said
+            time.sleep(0.5)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def is_up(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 def test_what_an_unreachable_server_missed_the_next_start_sends_once(

@@ -1,0 +1,101 @@
+"""Killed at the worst moments, with a real MLflow server: the end is that of who never was."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow.tracking import MlflowClient
+
+import models
+from learner import checkpoint, registry
+from learner.daemon import run
+from learner.settings import LearnerSettings
+from learner.trainer import Trainer
+from tests.learner.runs import assert_same_state, shop
+
+CONTEXT = multiprocessing.get_context("forkserver")
+
+MOMENTS: dict[str, tuple[Any, str]] = {
+    "a checkpoint is written and not committed": (checkpoint, "_commit"),
+    "a version is staged and its checkpoint not begun": (Trainer, "begin_version"),
+    "artifacts are sent and the version not created": (registry, "_ensure_registered_model"),
+    "the version is created and still staged": (registry.Staged, "discard"),
+}
+"""Before what a learner is killed: where that is, and its name."""
+
+
+def learn_to(settings: LearnerSettings, moment: str | None) -> None:
+    """Run a learner that kills itself at a moment."""
+    torch.set_num_threads(1)
+    if moment is not None:
+        setattr(*MOMENTS[moment], deadly)
+    run(settings)
+
+
+def deadly(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def exit_code(target: Callable[..., None], *args: object) -> int | None:
+    process = CONTEXT.Process(target=target, args=args)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+def told_mlflow(uri: str, name: str) -> tuple[dict[str, object], list[str]]:
+    """All metrics of all runs by day, step, time and value; lineages by version."""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    metrics: dict[str, object] = {}
+    for found in client.search_runs([experiment.experiment_id]):
+        day = found.data.tags.get("day", "all")
+        for key in found.data.metrics:
+            history = client.get_metric_history(found.info.run_id, key)
+            assert f"{day}/{key}" not in metrics
+            metrics[f"{day}/{key}"] = sorted((m.step, m.timestamp, m.value) for m in history)
+    versions = client.search_model_versions(f"name='{name}'")
+    by_number = sorted(versions, key=lambda one: int(one.version))
+    return metrics, [one.tags["lineage_id"] for one in by_number]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", models.names())
+def test_kills_at_the_worst_moments_change_nothing(
+    tmp_path: Path, mlflow_uri: str, model: str
+) -> None:
+    CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
+    settings = replace(
+        shop(tmp_path, windows=3, users=16),
+        model=model,
+        mlflow=mlflow_uri,
+        mlflow_patience_s=120.0,
+        register_every_windows=1,
+        checkpoint_every_batches=1,
+        whole_checkpoint_every=2,
+    )
+    killed, calm = (
+        replace(
+            settings,
+            state=tmp_path / kind,
+            experiment=f"{kind}-{model}",
+            registered_model=f"{kind}-{model}",
+        )
+        for kind in ("killed", "calm")
+    )
+    assert exit_code(learn_to, calm, None) == 0
+    for moment in MOMENTS:
+        assert exit_code(learn_to, killed, moment) == -signal.SIGKILL, moment
+    assert exit_code(learn_to, killed, None) == 0
+    assert_same_state(calm, killed)
+    metrics, lineages = told_mlflow(mlflow_uri, f"killed-{model}")
+    assert len(lineages) == len(set(lineages)) == 3
+    assert any(name.startswith("2023-11-14/click/home") for name in metrics)
+    assert (metrics, lineages) == told_mlflow(mlflow_uri, f"calm-{model}")
