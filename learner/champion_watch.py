@@ -15,6 +15,7 @@ import torch
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests import RequestException
+from safetensors import SafetensorError
 
 from learner.promotion import champion_of, note_moves
 from learner.scorer import Scorer
@@ -58,6 +59,7 @@ class ChampionWatch:
         self._looked = threading.Event()
         self._closing = threading.Event()
         self._seen: str | None = None
+        self._complained: str | None = None
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
         self.current: Champion | None = None
         """The champion, fetched and ready to score; None if there is none or it does not fit."""
@@ -107,13 +109,22 @@ class ChampionWatch:
                 tracking_uri=str(self._client.tracking_uri),
             )
             scorer = Scorer.load(Path(place))
-        except (MlflowException, OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise UserError(
-                f"{self._name}, version {version}: expected a champion that a learner registered, "
-                f"received one that cannot be loaded ({error}). It is not scored in shadow; who "
-                "serves is for a person to decide (millstream models promote, or rollback)."
-            ) from error
+        except _UNREACHABLE as error:
+            if self._complained != version:
+                log.warning("%s", _not_loaded(self._name, version, error))
+            self._complained = version
+            raise  # It is tried again: the server may have gone in between.
+        except (KeyError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
+            raise _not_loaded(self._name, version, error) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         scorer.model.to(self._device)
         return Champion(version, scorer, self._layout, self._device)
+
+
+def _not_loaded(name: str, version: str, error: Exception) -> UserError:
+    return UserError(
+        f"{name}, version {version}: expected a champion that a learner registered, received one "
+        f"that cannot be loaded ({error}). It is not scored in shadow; who serves is for a person "
+        "to decide (millstream models promote, or rollback)."
+    )

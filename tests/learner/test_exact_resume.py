@@ -38,7 +38,7 @@ def learn_to(settings: LearnerSettings, moment: str | None) -> None:
     run(settings)
 
 
-def deadly(*_: object) -> None:
+def deadly(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
