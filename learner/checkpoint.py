@@ -118,9 +118,13 @@ class Checkpoints:
         return None
 
     def oldest(self) -> Mapping[str, Any] | None:
-        """The JSON object of the oldest checkpoint; None without one, or if it is just pruned."""
-        for number in self._committed()[:1]:
-            with suppress(OSError):
+        """The JSON object of the oldest of the `keep` newest; None without one.
+
+        None also if it is damaged, or pruned by another thread at this moment.
+        """
+        for number in self._committed()[-self.keep :][:1]:
+            with suppress(*_DAMAGE):
+                _verified(self._path(number), STATE)
                 state: Mapping[str, Any] = json.loads((self._path(number) / STATE).read_text())
                 return state
         return None

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from torch import Tensor
 
 from learner import scoring
 from learner.closing import Closing
-from learner.journal import Journal
+from learner.journal import Entry, Journal
 from learner.predictions import Placed
+from learner.settings import LearnerSettings
 from models.batch import UserBatch
 from schemas.hashing import hash_one
 from schemas.record import revision_schema, user_window_schema
@@ -227,7 +229,7 @@ def test_where_no_label_is_open_at_its_cut_nothing_is_kept_and_nothing_written(
         seal_lists(settings.windows, hour, [1.0, 0.0, 0.0, 0.0], [], load(settings.spec))
     assert learn(settings).windows == 2
     assert list((settings.state / "predictions").iterdir()) == []
-    entries = [entry for entry, _ in Journal(settings.state / "metrics.jsonl").since(0)]
+    entries = entries_of(settings)
     assert not any("settled" in name for entry in entries for name in entry.metrics)
 
 
@@ -242,7 +244,45 @@ def test_a_damaged_file_is_named_and_training_goes_on(
     write_window(settings.windows, 1)
     assert learn(settings).windows == 1
     assert "received a damaged file" in caplog.text
-    entries = [entry for entry, _ in Journal(settings.state / "metrics.jsonl").since(0)]
+    entries = entries_of(settings)
     [scored] = [one for one in entries if one.step == 1 and "click/all/auc" in one.metrics]
     assert scored.metrics["window/revisions_unmatched"] == scored.metrics["window/revisions"] > 0
     assert [entry.step for entry in entries] == [0, 0, 1, 1]
+
+
+def entries_of(settings: LearnerSettings) -> list[Entry]:
+    return [entry for entry, _ in Journal(settings.state / "metrics.jsonl").since(0)]
+
+
+def test_a_learner_that_goes_on_from_an_older_checkpoint_settles_the_same(tmp_path: Path) -> None:
+    """The newest two are damaged: what the third needs of predictions is still there."""
+    settings = shop(tmp_path, windows=0)
+    slow = settings.spec.read_text().replace('horizon = "30m"', 'horizon = "3h"')
+    settings.spec.write_text(slow)
+    calm = replace(settings, state=tmp_path / "calm")
+    for index in range(7):
+        write_window(settings.windows, index)
+    for one in (settings, calm):
+        learn(one, register_every_windows=1)
+    for folder in sorted((settings.state / "checkpoints").glob("*[0-9]"))[-2:]:
+        (folder / "state.json").write_text("{}")
+    write_window(settings.windows, 7)
+    for one in (settings, calm):
+        learn(one, register_every_windows=1)
+    assert entries_of(settings) == entries_of(calm)
+    last = [one.step for one in entries_of(calm) if "settled/buy/all/samples" in one.metrics]
+    assert last == [0, 1, 2, 3, 4]
+
+
+def test_what_every_kept_checkpoint_has_settled_is_removed(tmp_path: Path) -> None:
+    """Labels close one window later; there are two checkpoints a window, and three are kept."""
+    settings = shop(tmp_path, windows=9)
+    learn(settings, register_every_windows=1)
+    stale = settings.state / "predictions" / ".20231114T220000Z-samples.arrow.0123"
+    stale.touch()
+    write_window(settings.windows, 9)
+    learn(settings, register_every_windows=1)
+    kept = {path.name for path in (settings.state / "predictions").glob("*-samples.arrow")}
+    names = [f"{window_name(START_MS + hour * HOUR_MS)}-samples.arrow" for hour in range(10)]
+    assert set(names[8:]) <= kept <= set(names[6:])
+    assert not stale.exists()
