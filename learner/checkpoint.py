@@ -149,10 +149,11 @@ class Checkpoints:
     def oldest(self) -> Mapping[str, Any] | None:
         """The JSON object of the oldest of the `keep` newest; None without one.
 
-        None also if another thread prunes it at this moment.
+        None also if it is damaged, or pruned by another thread at this moment.
         """
         for number in self._line()[-self.keep :][:1]:
-            with suppress(OSError):
+            with suppress(*DAMAGE):
+                _verified(self._path(number), STATE)
                 state: Mapping[str, Any] = json.loads((self._path(number) / STATE).read_text())
                 return state
         return None
