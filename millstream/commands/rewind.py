@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from millstream.arguments import Subparsers, add_json
 from schemas.errors import UserError
-from schemas.windows import window_name
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -64,6 +63,8 @@ def _lineage(client: "MlflowClient", name: str, version: str) -> str:
 
 
 def _text(done: "Rewind", name: str, version: str) -> str:
+    from schemas.windows import window_name
+
     what = "skipped" if done.skipped else "to be learned again"
     lines = [
         f"the learner goes on from {name} version {version}: lineage {done.lineage[:12]}, "

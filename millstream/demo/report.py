@@ -64,9 +64,12 @@ def _quality(place: Place) -> str:
 
 
 def registered(place: Place, versions: Versions) -> str:
-    """Which versions wait in the registry, and how to see them."""
-    named = ", ".join(f"{name} version {number}" for name, number in versions.items())
-    return (
-        f"In the registry as `challenger`: {named or 'none'}.\n"
-        f"Look at them: millstream demo --ui --work {place.root}"
+    """Which versions are the newest in the registry, and how to see them."""
+    lines = [f"  {name} version {told}" for name, told in versions.items()]
+    return "\n".join(
+        [
+            "Newest in the registry:",
+            *(lines or ["  none"]),
+            f"Look at them: millstream demo --ui --work {place.root}",
+        ]
     )

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -34,7 +33,7 @@ def run(root: Path, data: Data, model: str) -> str:
     with local_mlflow(place.mlflow) as uri:
         with processes.running(place, uri) as started:
             _watch(started, place, total)
-        versions = _challengers(uri, spec, place.models)
+        versions = _registered(uri, spec, place.models)
     return data.report(place, versions)
 
 
@@ -69,15 +68,17 @@ def _learned(place: Place, model: str) -> int:
     return json.loads(lines.rpartition(b"\n")[2])["step"] + 1 if lines else 0
 
 
-def _challengers(uri: str, spec: Spec, models: Sequence[str]) -> Versions:
-    """The newest version of each model that MLflow has."""
-    from mlflow.exceptions import MlflowException
+def _registered(uri: str, spec: Spec, models: Sequence[str]) -> Versions:
+    """The newest version of each model, and what the gate said of it."""
     from mlflow.tracking import MlflowClient
-
-    from learner.promotion import CHALLENGER
 
     client, found = MlflowClient(uri), {}
     for name in (f"{spec.name}-{model}" for model in models):
-        with suppress(MlflowException):
-            found[name] = str(client.get_model_version_by_alias(name, CHALLENGER).version)
+        versions = client.search_model_versions(f"name='{name}'")
+        if versions:
+            newest = max(versions, key=lambda one: int(one.version))
+            tags = newest.tags
+            passed = tags["gate"] == "passed"
+            said = "challenger" if passed else f"the gate refused it, {tags['gate_reason']}"
+            found[name] = f"{newest.version}: {said}"
     return found
