@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from schemas.errors import UserError
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -30,10 +32,17 @@ class Journal:
     path: Path
 
     def append(self, *entries: Entry) -> None:
-        """Add a line each, all in one go."""
+        """Add a line each, all in one go. Raises UserError if the disk does not take them."""
         lines = [json.dumps(asdict(entry), separators=(",", ":")) + "\n" for entry in entries]
-        with self.path.open("ab") as file:
-            file.write("".join(lines).encode())
+        try:
+            with self.path.open("ab") as file:
+                file.write("".join(lines).encode())
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: expected room for metrics, received: {error}. The last checkpoint "
+                "is untouched. Make room, or move the state folder, and start the learner again: "
+                "it goes on from there."
+            ) from error
 
     def flush(self) -> int:
         """Make what was appended durable; the length in bytes."""

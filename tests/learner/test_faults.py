@@ -11,7 +11,7 @@ import torch
 from mlflow.tracking import MlflowClient
 
 from learner.daemon import run
-from learner.journal import Journal
+from learner.journal import Entry, Journal
 from learner.settings import LearnerSettings
 from schemas.errors import UserError
 from tests.full_disk import files_of_at_most
@@ -97,14 +97,14 @@ def test_a_version_that_a_slow_server_registered_twice_is_there_once_in_the_end(
 def test_a_disk_that_fills_stops_the_learner_and_room_lets_it_go_on(
     tmp_path: Path, every: int, what: str
 ) -> None:
-    settings = replace(shop(tmp_path, windows=2), checkpoint_every_batches=every)
+    settings = replace(shop(tmp_path, windows=2), preset="demo", checkpoint_every_batches=every)
     calm = replace(settings, state=tmp_path / "calm")
     learn(settings)
     learn(calm)
     for index in (2, 3):
         write_window(settings.windows, index)
     journal = (settings.state / "metrics.jsonl").stat().st_size
-    room = 2 * journal + 3_000  # for what is logged, and not for the weights
+    room = 4 * journal  # for what is logged and kept, and not for the weights
     assert max(p.stat().st_size for p in settings.state.rglob("*.safetensors")) > room
     before = newest(settings).state["progress"]
     with (
@@ -200,3 +200,10 @@ def test_a_champion_that_no_learner_registered_is_named_and_training_goes_on(
     assert caplog.text.count(told) == 1
     entries = [entry for entry, _ in Journal(settings.state / "metrics.jsonl").since(0)]
     assert not any(name.startswith("champion/") for one in entries for name in one.metrics)
+
+
+def test_a_disk_without_room_for_metrics_is_said_in_a_paragraph(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "metrics.jsonl")
+    entry = Entry(0, 0, 1, {f"click/home/{n}": 0.5 for n in range(100)})
+    with files_of_at_most(100), pytest.raises(UserError, match="expected room for metrics.*Make"):
+        journal.append(entry)
