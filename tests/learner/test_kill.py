@@ -127,8 +127,18 @@ def learn_writing_slowly(settings: LearnerSettings) -> None:
     run(settings)
 
 
+BRIEFLY = ("dlrm_mlp", "mtfm")
+"""Models that are killed so in every run of the tests, and not only in the long one."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("model", models.names())
+@pytest.mark.parametrize(
+    "model",
+    [
+        *BRIEFLY,
+        *(pytest.param(m, marks=pytest.mark.soak) for m in models.names() if m not in BRIEFLY),
+    ],
+)
 def test_kills_while_a_checkpoint_is_written_leave_the_same_state_as_none(
     tmp_path: Path, model: str
 ) -> None:
