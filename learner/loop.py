@@ -169,7 +169,8 @@ class Loop:
 
     def _judged_and_kept(self, manifest: Manifest) -> Verdict | None:
         """The same, with the predictions kept until the labels are closed."""
-        keeping = self._settling.predictions.keeping(manifest.window_start_ms)
+        step = self._trainer.progress.step
+        keeping = self._settling.predictions.keeping(manifest.window_start_ms, step)
         with keeping as keeper, self._feed.keyed_batches(manifest) as batches:
             scored = keeper.noting(self._until_stopped(self._pulse.fed(batches)))
             verdict = self._trainer.score(scored, self._shadowed(), keeper.fold)

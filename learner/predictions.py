@@ -87,6 +87,10 @@ class Keeper:
         self._publish()
 
 
+STEP = "step"
+"""Names, in the metadata of a file's schema, when its window was scored."""
+
+
 @dataclass(frozen=True)
 class Predictions:
     """The folder of kept predictions, for the tasks of one layout."""
@@ -95,8 +99,8 @@ class Predictions:
     tasks: tuple[str, ...]
 
     @contextmanager
-    def keeping(self, start_ms: int) -> Iterator[Keeper]:
-        """Keep a window's samples, if `done` says so before the end.
+    def keeping(self, start_ms: int, step: int) -> Iterator[Keeper]:
+        """Keep a window's samples, scored at a step, if `done` says so before the end.
 
         Raises StoreError if the disk does not take them.
         """
@@ -107,7 +111,8 @@ class Predictions:
                 file.replace()
                 flush(self.folder)
 
-            yield Keeper(pa.ipc.new_file(file.file, _schema(self.tasks)), publish, self.tasks)
+            schema = _schema(self.tasks).with_metadata({STEP: str(step)})
+            yield Keeper(pa.ipc.new_file(file.file, schema), publish, self.tasks)
 
     def place(self, start_ms: int, revisions: pa.Table) -> Placed:
         """Keep the revisions that a window carries beside the samples that they point at."""
@@ -126,6 +131,12 @@ class Predictions:
         """A window's samples as they were scored, fold by fold; none if they were not kept."""
         for batch in _batches(self._samples(start_ms)):
             yield _scored(batch, self.tasks)
+
+    def step(self, start_ms: int) -> int | None:
+        """The step at which a window was scored; None if nothing of it was kept."""
+        for batch in _batches(self._samples(start_ms))[:1]:
+            return int(batch.schema.metadata[STEP.encode()])
+        return None
 
     def revised(self, start_ms: int, carriers: Sequence[int]) -> Revised:
         """The changes of a window's labels that these windows carry, in order."""

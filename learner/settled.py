@@ -118,6 +118,7 @@ class Settling:
 
     def _entry(self, consumed: Sequence[int], place: int, tasks: Sequence[str]) -> Entry:
         start_ms = consumed[place]
+        step = self.predictions.step(start_ms)
         found = judge_again(
             self.predictions.scored(start_ms),
             self.predictions.revised(start_ms, consumed[place + 1 :]),
@@ -126,4 +127,4 @@ class Settling:
         )
         values = named(found.results(), tasks, self.layout.scenarios)
         end_ms = start_ms + self.closing.spec.window.length_ms
-        return Entry(place, start_ms, end_ms, {f"{SETTLED}/{n}": v for n, v in values.items()})
+        return Entry(step or 0, start_ms, end_ms, {f"{SETTLED}/{n}": v for n, v in values.items()})

@@ -39,7 +39,7 @@ def settle(root: Path, kept: Path, spec: Spec, predict: Predict) -> tuple[list[E
     entries: list[Entry] = []
     revisions = unmatched = 0
     for manifest in WindowStore(root).windows():
-        keeping = settling.predictions.keeping(manifest.window_start_ms)
+        keeping = settling.predictions.keeping(manifest.window_start_ms, progress.step)
         with keeping as keeper, feed.keyed_batches(manifest) as batches:
             blank = ItemCtr.empty(len(feed.layout.tasks))
             judge(keeper.noting(batches), predict, blank, feed.layout, folded=keeper.fold)
