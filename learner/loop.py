@@ -1,8 +1,7 @@
 """The learner's loop over one window: score, then train, with checkpoints and versions between."""
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,12 +13,8 @@ from learner.checkpoint import Checkpoints
 from learner.feed import Feed
 from learner.gate import Decision, GateConfig, decide
 from learner.journal import Entry, Journal
-from learner.metrics import ALL, named
-from learner.metrics.scorecard import Scorecard
-from learner.metrics.scored import Floats
-from learner.plot import BASELINE
+from learner.logged import losses, scores, table_counts
 from learner.progress import Progress, WindowRef
-from learner.promotion import CHAMPION
 from learner.registry import stage
 from learner.scoring import Verdict
 from learner.settings import LearnerSettings
@@ -30,7 +25,6 @@ from learner.trainer import Trainer
 from learner.writer import Writer
 from models.batch import UserBatch
 from schemas.errors import StoreError, UserError
-from schemas.labels import ORIGINS
 from schemas.windows.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -282,51 +276,6 @@ class Loop:
         )
 
 
-def scores(verdict: Verdict, trainer: Trainer) -> dict[str, float]:
-    """The metrics of a scored window, the baseline's under its own name."""
-
-    layout = trainer.layout
-
-    def of(results: Mapping[str, Floats], prefix: str = "") -> dict[str, float]:
-        values = named(results, layout.tasks, layout.scenarios)
-        return {f"{prefix}{name}": value for name, value in values.items()}
-
-    shadow = verdict.shadow
-    return (
-        of(verdict.model.results())
-        | _apart(verdict.by_domain, layout.tasks, "domain", layout.domains)
-        | _apart(verdict.by_origin, layout.tasks, "origin", ORIGINS)
-        | of(_without_intervals(verdict.baseline.results()), f"{BASELINE}/")
-        | (of(shadow.results(), f"{CHAMPION}/") if shadow else {})
-        | {"window/unscored": float(verdict.unscored)}
-    )
-
-
-def _without_intervals(results: Mapping[str, Floats]) -> dict[str, Floats]:
-    return {name: values for name, values in results.items() if not name.endswith("_ci95")}
-
-
-def _apart(
-    card: Scorecard, tasks: Sequence[str], what: str, columns: Sequence[str]
-) -> dict[str, float]:
-    """`<task>/<what>.<column>/<metric>`; nothing where all samples are in one column."""
-    results = card.results()
-    if (results["samples"][:, :-1].sum(axis=0) > 0).sum() < 2:
-        return {}
-    values = named(results, tasks, [f"{what}.{column}" for column in columns])
-    return {name: value for name, value in values.items() if f"/{ALL}/" not in name}
-
-
-def losses(progress: Progress) -> dict[str, float]:
-    """What training on a window said."""
-    training = progress.training
-    return {
-        "train/loss": training.loss / max(training.batches, 1),
-        "train/samples": float(training.samples),
-        "train/bad_batches": float(training.bad_batches),
-    }
-
-
 def standing(trainer: Trainer) -> dict[str, object]:
     """What a status says of the state between two windows."""
     progress = trainer.progress
@@ -340,11 +289,3 @@ def standing(trainer: Trainer) -> dict[str, object]:
             for name, table in trainer.tables.items()
         },
     }
-
-
-def table_counts(trainer: Trainer) -> dict[str, float]:
-    """How full the tables are and what became of ids, over all tables."""
-    total: Counter[str] = Counter()
-    for table in trainer.tables.values():
-        total.update(table.counts)
-    return {f"tables/{name}": float(count) for name, count in total.items()}
