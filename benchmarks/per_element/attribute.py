@@ -1,6 +1,7 @@
 """Step 1: the events of one user → sealed requests, settled actions, revisions, counts."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -10,6 +11,7 @@ from benchmarks.per_element.events import DEAD_LETTERS, Event, Fields, dead_lett
 from benchmarks.per_element.labels import labels_of, revisions
 from benchmarks.per_element.user import Feedback, Request, user_of
 from schemas.hashing import hash_one
+from schemas.labels import TIERS
 from schemas.spec import Feature, Spec
 
 REQUEST, ACTION = "request", "action"
@@ -27,16 +29,26 @@ class Attribute(beam.DoFn):
         user = user_of(events, self.spec)
         credit(user, self.spec)
         for request in user.requests:
-            yield user_id, REQUEST, _sealed(request, self.spec)
+            sealed = _sealed(request, self.spec)
+            _count_labels(sealed["candidates"]["labels"], user.counts)
+            yield user_id, REQUEST, sealed
         for event in user.feedback:
             if event.stream in self.spec.sequences.streams:
                 yield user_id, ACTION, _action(event, self.spec)
         for revision in revisions(user_id, user, self.spec):
+            user.counts["revisions"] += 1
             yield beam.pvalue.TaggedOutput(REVISIONS, revision)
         for retraction in user.unmatched:
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, dead_letter(retraction, "unmatched"))
         for count in user.counts.items():
             yield beam.pvalue.TaggedOutput(COUNTS, count)
+
+
+def _count_labels(labels: Mapping[str, Fields], counts: Counter[str]) -> None:
+    """What a window's manifest counts: labels by task and tier."""
+    for task, columns in labels.items():
+        for tier in columns["tier"]:
+            counts[f"label/{task}/{'none' if tier is None else TIERS[tier]}"] += 1
 
 
 def _sealed(request: Request, spec: Spec) -> Fields:
