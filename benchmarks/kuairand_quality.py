@@ -1,14 +1,20 @@
-"""Prequential quality on KuaiRand: MTFM and DLRM-MLP against "item CTR so far".
+"""Prequential quality on KuaiRand: every model against "item CTR so far".
 
 Every window quoted is scored before it is trained on; all models see the same batches. Quoted are
 the last three days (6 to 8 May): AUC, and GAUC by user over the three days, as means over seeds
-with 95% intervals from resampled users. Nothing is tuned on those days: `--hold-back 3` ends
-three days earlier and quotes 3 to 5 May. Needs the sealed windows of a demo: `make demo` first,
-or name another `--work`.
+with 95% intervals from resampled users. Nothing is tuned on those days: `--tune` tries the same
+few rates for every model, ends three days earlier and quotes 3 to 5 May. Needs the sealed windows
+of a demo: `make demo` first, or name another `--work`. What a run scored is kept under `--runs`
+and not done again.
 """
 
 import argparse
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +22,14 @@ import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
 
+import models
 from learner.config import LearnerConfig, learner_config, model_settings
 from learner.feed import Feed
 from learner.metrics.grouped_auc import auc_by_group
 from learner.step import Step
 from millstream import shipped
 from millstream.demo.kuairand import NAME
-from millstream.demo.place import MODELS, Place
-from models import create
+from millstream.demo.place import Place
 from models.batch import UserBatch
 from models.layout import Layout
 from models.optimisers import Optimisers
@@ -36,11 +42,9 @@ DAY_MS = 86_400_000
 QUOTED_MS = 3 * DAY_MS
 RESAMPLES = 300
 TASKS = ("click", "long_view")
-FIGURES = (
-    ("kuairand_gauc_mtfm_minus_dlrm", "mtfm", "dlrm_mlp"),
-    ("kuairand_gauc_dlrm_minus_item_ctr", "dlrm_mlp", "item_ctr"),
-)
-"""Name, and the two whose click GAUC is compared; the goal is to be above zero."""
+BASELINE, COUNTER = "dlrm_mlp", "item_ctr"
+DENSE_RATES, SPARSE_RATES = (1e-3, 3e-3), (0.02, 0.05)
+"""What `--tune` tries, every pair for every model."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,40 +52,130 @@ Ints = npt.NDArray[np.int64]
 
 def main() -> None:
     """Print one table and the figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, default=Path("demo"))
-    parser.add_argument("--seeds", type=int, default=2, help="runs of each model (2)")
-    parser.add_argument("--hold-back", type=int, default=0, help="last days to leave out (0)")
-    options = parser.parse_args()
+    options = _options()
     place = Place(options.work, shipped.spec_file(NAME))
     if not (place.windows / FINAL_MARK).exists():
         print(f"SKIPPED kuairand_quality: no finished demo in {place.root}: make demo first")
         return
     spec = load(place.spec)
-    columns = [tuple(spec.tasks).index(task) for task in TASKS]
+    configs = {name: learner_config(spec, name, str(place.spec)) for name in options.models}
+    plans = tuned(configs) if options.tune else seeded(configs, options.seeds)
     # All models learn from batches of the same users: `batch_users` is the spec's, not a model's.
-    configs = {name: learner_config(spec, name, str(place.spec)) for name in MODELS}
-    windows = decoded(place, spec, options.hold_back, configs[MODELS[0]].batch_users)
-    runs = {"item_ctr": Runs.of([prequential(ItemCtr(len(spec.tasks)), windows, columns)])}
-    for name, config in configs.items():
-        seeds = [replace(config, seed=seed) for seed in range(options.seeds)]
-        models = (Model(spec, name, one) for one in seeds)
-        runs[name] = Runs.of([prequential(model, windows, columns) for model in models])
+    batch_users = configs[options.models[0]].batch_users
+    windows = decoded(place, spec, QUOTED_MS if options.tune else 0, batch_users)
+    columns = [tuple(spec.tasks).index(task) for task in TASKS]
+    scored: dict[str, list[Scored]] = {
+        COUNTER: [prequential(ItemCtr(len(spec.tasks)), windows, columns)]
+    }
+    done = Bench(spec, windows, columns, options.runs).all(plans, options.workers)
+    for plan, one in zip(plans, done, strict=True):
+        scored.setdefault(plan.label if options.tune else plan.model, []).append(one)
+    runs = {name: Runs.of(parts) for name, parts in scored.items()}
     report(runs)
+    if not options.tune:
+        compare(runs)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path("demo"))
+    parser.add_argument("--runs", type=Path, help="folder of runs (quality-runs in --work)")
+    parser.add_argument("--models", nargs="+", choices=models.names(), default=models.names())
+    parser.add_argument("--seeds", type=int, default=5, help="runs of each model (5)")
+    parser.add_argument("--tune", action="store_true", help="try rates, on 3 to 5 May")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time (1)")
+    options = parser.parse_args()
+    options.runs = options.runs or options.work / "quality-runs"
+    return options
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run to be done."""
+
+    model: str
+    config: LearnerConfig
+
+    @property
+    def label(self) -> str:
+        """Which rates it has."""
+        rates = self.config.optimiser
+        return f"{self.model} {rates.dense_rate:g} {rates.sparse_rate:g}"
+
+
+def seeded(configs: dict[str, LearnerConfig], seeds: int) -> list[Plan]:
+    """Each model as the spec has it, once a seed; first seeds first."""
+    drawn = product(range(seeds), configs.items())
+    return [Plan(name, replace(config, seed=seed)) for seed, (name, config) in drawn]
+
+
+def tuned(configs: dict[str, LearnerConfig]) -> list[Plan]:
+    """Each model once with each pair of rates."""
+    return [
+        Plan(name, replace(one, optimiser=replace(one.optimiser, dense_rate=d, sparse_rate=s)))
+        for d, s in product(DENSE_RATES, SPARSE_RATES)
+        for name, one in configs.items()
+    ]
+
+
+class Bench:
+    """Runs over the same windows, kept in a folder."""
+
+    def __init__(
+        self, spec: Spec, windows: "list[Window]", columns: list[int], folder: Path
+    ) -> None:
+        self.spec, self.windows, self.columns, self.folder = spec, windows, columns, folder
+
+    def all(self, plans: Sequence[Plan], workers: int) -> "list[Scored]":
+        """What the models scored, in the order of the plans."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(1)
+        if workers == 1:
+            return [self.one(plan) for plan in plans]
+        # Forked, so that the windows are decoded once; until here nothing has started a thread.
+        with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+            return list(pool.map(self.one, plans))
+
+    def one(self, plan: Plan) -> "Scored":
+        """A run, unless its scores are there."""
+        path = self.folder / f"{plan.model}-{self._key(plan)}.npz"
+        if not path.exists():
+            model = Model(self.spec, plan.model, plan.config)
+            scored = prequential(model, self.windows, self.columns)
+            half = path.with_suffix(".part")
+            with half.open("wb") as file:
+                np.savez_compressed(file, **asdict(scored))
+            half.rename(path)
+            print(f"{plan.label} seed {plan.config.seed} done", flush=True)
+        with np.load(path) as kept:
+            return Scored(**kept)
+
+    def _key(self, plan: Plan) -> str:
+        overrides = dict(model_settings(self.spec, plan.model).overrides)
+        said = repr((plan, overrides, len(self.windows), self.columns))
+        return sha256(said.encode()).hexdigest()[:12]
 
 
 def report(runs: "dict[str, Runs]") -> None:
-    """A line a model and task, a line a difference, and the figures."""
+    """A line a model and task."""
     for name, one in runs.items():
         for at, task in enumerate(TASKS):
             each = " ".join(f"{value:.4f}" for value in one.gauc[0, :, at])
             quoted = f"AUC {interval(one.auc[:, :, at])}  GAUC {interval(one.gauc[:, :, at])}"
-            print(f"{name:<10} {task:<10} {quoted}  by seed {each}", flush=True)
+            print(f"{name:<20} {task:<10} {quoted}  by seed {each}", flush=True)
+
+
+def compare(runs: "dict[str, Runs]") -> None:
+    """Click GAUC of each model less the baseline's, which is compared with the counter."""
     gauc = {name: one.gauc[:, :, 0].mean(axis=1) for name, one in runs.items()}
-    for figure, better, worse in FIGURES:
-        gain = gauc[better] - gauc[worse]
-        print(f"click GAUC, {better} - {worse}: {interval(gain[:, None])}")
-        print(f"FIGURE {figure} {gain[0]:.4f} 0 {'ok' if gain[0] > 0 else 'short'}", flush=True)
+    for name, own in gauc.items():
+        worse = COUNTER if name == BASELINE else BASELINE
+        if name == COUNTER or worse not in gauc:
+            continue
+        gain = own - gauc[worse]
+        print(f"click GAUC, {name} - {worse}: {interval(gain[:, None])}")
+        verdict = "ok" if gain[0] > 0 else "short"
+        print(f"FIGURE kuairand_gauc_{name}_minus_{worse} {gain[0]:.4f} 0 {verdict}", flush=True)
 
 
 def interval(values: Floats) -> str:
@@ -100,12 +194,12 @@ class Window:
     batches: list[UserBatch]
 
 
-def decoded(place: Place, spec: Spec, hold_back: int, batch_users: int) -> list[Window]:
-    """The windows but those of the last `hold_back` days, as batches."""
+def decoded(place: Place, spec: Spec, hold_back_ms: int, batch_users: int) -> list[Window]:
+    """The windows but those of the last stretch, as batches."""
     store = WindowStore(place.windows)
     feed = Feed(store, spec, Layout.of(spec), batch_users)
     sealed = store.windows()
-    end_ms = sealed[-1].window_end_ms - hold_back * DAY_MS
+    end_ms = sealed[-1].window_end_ms - hold_back_ms
     return [
         Window(
             quoted=manifest.window_end_ms > end_ms - QUOTED_MS,
@@ -189,7 +283,7 @@ class Model:
 
     def __init__(self, spec: Spec, name: str, config: LearnerConfig) -> None:
         overrides = dict(model_settings(spec, name).overrides)
-        self.model = create(name, Layout.of(spec), "demo", overrides, seed=config.seed)
+        self.model = models.create(name, Layout.of(spec), "demo", overrides, seed=config.seed)
         self.optimisers = Optimisers(self.model, config.optimiser)
         self.step = Step(self.model, self.optimisers, config.task_weights, config.precision)
 
