@@ -5,12 +5,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-import torch
 from mlflow.tracking import MlflowClient
 
 from learner import state
 from learner.champion_watch import ChampionWatch
 from learner.config import learner_config
+from learner.device import chosen_device
 from learner.feed import Feed
 from learner.gate import gate_config
 from learner.lock import locked
@@ -26,7 +26,7 @@ from learner.warm_start import WarmStart, warm_start
 from learner.writer import Writer
 from models.layout import Layout
 from schemas.durable import write_json
-from schemas.errors import StoreError, UserError
+from schemas.errors import StoreError
 from schemas.spec import Spec, load
 from schemas.windows.names import FINAL_MARK
 from schemas.windows.store import WindowStore
@@ -191,13 +191,3 @@ class Daemon:
             stopped=self.stop.is_set(),
             warm_start=self.warm_start,
         )
-
-
-def chosen_device(name: str) -> torch.device:
-    """The device of that name, made deterministic. Raises UserError if there is none."""
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise UserError("device: expected a CUDA device, received none. Name --device cpu.")
-    device = torch.device("cuda" if available and name != "cpu" else "cpu")
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
-    return device
