@@ -1,15 +1,15 @@
 """Prequential quality on KuaiRand: every model against "item CTR so far".
 
-Every window quoted is scored before it is trained on; all models see the same batches. Quoted are
-the last three days (6 to 8 May): AUC, and GAUC by user over the three days, as means over seeds
-with 95% intervals from resampled users. Nothing is tuned on those days: `--tune` tries the same
-few rates for every model, ends three days earlier and quotes 3 to 5 May. Needs the sealed windows
-of a demo: `make demo` first, or name another `--work`. What a run scored is kept under `--runs`
-and not done again.
+Every window of the last six days is scored before it is trained on; all models see the same
+batches. Quoted are the last three days (6 to 8 May): AUC, and GAUC by user over the three days, as
+means over seeds with 95% intervals from resampled users. Nothing is tuned on those: with `--tune`
+the same few rates are first tried for every model, and each goes on with those that had the best
+click GAUC from 3 to 5 May. Needs the sealed windows of a demo: `make demo` first, or name another
+`--work`. What a run scored is kept under `--runs` and not done again.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
@@ -39,12 +39,12 @@ from schemas.windows import WindowStore
 from schemas.windows.names import FINAL_MARK
 
 DAY_MS = 86_400_000
-QUOTED_MS = 3 * DAY_MS
+STRETCH_MS = 3 * DAY_MS
 RESAMPLES = 300
 TASKS = ("click", "long_view")
 BASELINE, COUNTER = "dlrm_mlp", "item_ctr"
-DENSE_RATES, SPARSE_RATES = (1e-3, 3e-3), (0.02, 0.05)
-"""What `--tune` tries, every pair for every model."""
+RATES = ((3e-3, 0.05), (1e-3, 0.05), (3e-3, 0.02))
+"""Dense and sparse, what `--tune` tries with every model."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -59,21 +59,23 @@ def main() -> None:
         return
     spec = load(place.spec)
     configs = {name: learner_config(spec, name, str(place.spec)) for name in options.models}
-    plans = tuned(configs) if options.tune else seeded(configs, options.seeds)
     # All models learn from batches of the same users: `batch_users` is the spec's, not a model's.
-    batch_users = configs[options.models[0]].batch_users
-    windows = decoded(place, spec, QUOTED_MS if options.tune else 0, batch_users)
-    columns = [tuple(spec.tasks).index(task) for task in TASKS]
-    scored: dict[str, list[Scored]] = {
-        COUNTER: [prequential(ItemCtr(len(spec.tasks)), windows, columns)]
-    }
-    done = Bench(spec, windows, columns, options.runs).all(plans, options.workers)
-    for plan, one in zip(plans, done, strict=True):
-        scored.setdefault(plan.label if options.tune else plan.model, []).append(one)
-    runs = {name: Runs.of(parts) for name, parts in scored.items()}
-    report(runs)
-    if not options.tune:
-        compare(runs)
+    windows = decoded(place, spec, configs[options.models[0]].batch_users)
+    bench = Bench(spec, windows, options.runs, options.workers)
+    if options.tune:
+        tried = bench.all(tried_rates(configs))
+        print("from 3 to 5 May, one seed:")
+        report(in_days(bench.counter(), tried, lambda plan: plan.label, quoted=False))
+        configs = best_of(tried)
+    done = in_days(
+        bench.counter(),
+        bench.all(seeded(configs, options.seeds)),
+        lambda plan: plan.model,
+        quoted=True,
+    )
+    print("from 6 to 8 May:")
+    report(done)
+    compare(done)
 
 
 def _options() -> argparse.Namespace:
@@ -82,7 +84,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, help="folder of runs (quality-runs in --work)")
     parser.add_argument("--models", nargs="+", choices=models.names(), default=models.names())
     parser.add_argument("--seeds", type=int, default=5, help="runs of each model (5)")
-    parser.add_argument("--tune", action="store_true", help="try rates, on 3 to 5 May")
+    parser.add_argument("--tune", action="store_true", help="choose rates on 3 to 5 May first")
     parser.add_argument("--workers", type=int, default=1, help="runs at a time (1)")
     options = parser.parse_args()
     options.runs = options.runs or options.work / "quality-runs"
@@ -109,32 +111,49 @@ def seeded(configs: dict[str, LearnerConfig], seeds: int) -> list[Plan]:
     return [Plan(name, replace(config, seed=seed)) for seed, (name, config) in drawn]
 
 
-def tuned(configs: dict[str, LearnerConfig]) -> list[Plan]:
-    """Each model once with each pair of rates."""
+def tried_rates(configs: dict[str, LearnerConfig]) -> list[Plan]:
+    """Each model once with each of the rates, its seed the first of `seeded`."""
     return [
-        Plan(name, replace(one, optimiser=replace(one.optimiser, dense_rate=d, sparse_rate=s)))
-        for d, s in product(DENSE_RATES, SPARSE_RATES)
+        Plan(
+            name,
+            replace(one, seed=0, optimiser=replace(one.optimiser, dense_rate=d, sparse_rate=s)),
+        )
+        for d, s in RATES
         for name, one in configs.items()
     ]
+
+
+def best_of(tried: "list[tuple[Plan, Scored]]") -> dict[str, LearnerConfig]:
+    """Of each model the configuration with the best click GAUC on the days for tuning."""
+    best: dict[str, tuple[float, LearnerConfig]] = {}
+    for plan, scored in tried:
+        _, user = np.unique((days := scored.of(quoted=False)).user, return_inverse=True)
+        gauc = float(grouped(days, 0, user, np.ones((1, int(user.max()) + 1), np.int64))[0])
+        if plan.model not in best or gauc > best[plan.model][0]:
+            best[plan.model] = gauc, plan.config
+    return {name: config for name, (_, config) in best.items()}
 
 
 class Bench:
     """Runs over the same windows, kept in a folder."""
 
-    def __init__(
-        self, spec: Spec, windows: "list[Window]", columns: list[int], folder: Path
-    ) -> None:
-        self.spec, self.windows, self.columns, self.folder = spec, windows, columns, folder
+    def __init__(self, spec: Spec, windows: "list[Window]", folder: Path, workers: int) -> None:
+        self.spec, self.windows, self.folder, self.workers = spec, windows, folder, workers
+        self.columns = [tuple(spec.tasks).index(task) for task in TASKS]
 
-    def all(self, plans: Sequence[Plan], workers: int) -> "list[Scored]":
-        """What the models scored, in the order of the plans."""
+    def counter(self) -> "Scored":
+        """What the item CTR so far scores."""
+        return prequential(ItemCtr(len(self.spec.tasks)), self.windows, self.columns)
+
+    def all(self, plans: Sequence[Plan]) -> "list[tuple[Plan, Scored]]":
+        """The plans, each with what its model scored."""
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(1)
-        if workers == 1:
-            return [self.one(plan) for plan in plans]
+        if self.workers == 1:
+            return [(plan, self.one(plan)) for plan in plans]
         # Forked, so that the windows are decoded once; until here nothing has started a thread.
-        with ProcessPoolExecutor(workers, get_context("fork")) as pool:
-            return list(pool.map(self.one, plans))
+        with ProcessPoolExecutor(self.workers, get_context("fork")) as pool:
+            return list(zip(plans, pool.map(self.one, plans), strict=True))
 
     def one(self, plan: Plan) -> "Scored":
         """A run, unless its scores are there."""
@@ -154,6 +173,20 @@ class Bench:
         overrides = dict(model_settings(self.spec, plan.model).overrides)
         said = repr((plan, overrides, len(self.windows), self.columns))
         return sha256(said.encode()).hexdigest()[:12]
+
+
+def in_days(
+    counter: "Scored",
+    done: "list[tuple[Plan, Scored]]",
+    name: Callable[[Plan], str],
+    *,
+    quoted: bool,
+) -> "dict[str, Runs]":
+    """The metrics of one of the two stretches of days, by name; the counter's first."""
+    scored = {COUNTER: [counter.of(quoted=quoted)]}
+    for plan, one in done:
+        scored.setdefault(name(plan), []).append(one.of(quoted=quoted))
+    return {key: Runs.of(parts) for key, parts in scored.items()}
 
 
 def report(runs: "dict[str, Runs]") -> None:
@@ -189,34 +222,42 @@ def interval(values: Floats) -> str:
 class Window:
     """One decoded window."""
 
+    scored: bool
+    """Whether it lies in the last six days."""
     quoted: bool
-    """Whether it lies in the three days that are quoted."""
+    """Whether it lies in the last three."""
     batches: list[UserBatch]
 
 
-def decoded(place: Place, spec: Spec, hold_back_ms: int, batch_users: int) -> list[Window]:
-    """The windows but those of the last stretch, as batches."""
+def decoded(place: Place, spec: Spec, batch_users: int) -> list[Window]:
+    """All windows, as batches."""
     store = WindowStore(place.windows)
     feed = Feed(store, spec, Layout.of(spec), batch_users)
     sealed = store.windows()
-    end_ms = sealed[-1].window_end_ms - hold_back_ms
+    end_ms = sealed[-1].window_end_ms
     return [
         Window(
-            quoted=manifest.window_end_ms > end_ms - QUOTED_MS,
+            scored=manifest.window_end_ms > end_ms - 2 * STRETCH_MS,
+            quoted=manifest.window_end_ms > end_ms - STRETCH_MS,
             batches=[batch for _, batch in feed.batches(manifest)],
         )
         for manifest in sealed
-        if manifest.window_end_ms <= end_ms
     ]
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Samples of the quoted stretch: scores and labels [n, TASKS], users [n]."""
+    """Samples of the last six days: scores and labels [n, TASKS], users and days [n]."""
 
     score: Floats
     label: npt.NDArray[np.bool_]
     user: Ints
+    quoted: npt.NDArray[np.bool_]
+
+    def of(self, *, quoted: bool) -> "Scored":
+        """Those of the days that are quoted, or of those for tuning."""
+        there = self.quoted == quoted
+        return Scored(self.score[there], self.label[there], self.user[there], self.quoted[there])
 
 
 @dataclass(frozen=True)
@@ -262,20 +303,16 @@ def grouped(scored: Scored, task: int, user: Ints, drawn: Ints) -> Floats:
 
 
 def prequential(scorer: "Model | ItemCtr", windows: list[Window], columns: list[int]) -> Scored:
-    """Score every quoted window before training on it; the other windows are trained on only."""
+    """Score every window of the last six days before training on it; train on all."""
     parts = []
     for window in windows:
-        if window.quoted:
-            parts += [_scored(scorer.score(batch), batch, columns) for batch in window.batches]
+        if window.scored:
+            for batch in window.batches:
+                score, label = scorer.score(batch)[:, columns], batch.labels[:, columns].numpy()
+                user = batch.user[batch.request_user][batch.sample_request].numpy()
+                parts.append((score, label > 0, user, np.full(len(user), window.quoted)))
         scorer.train(window.batches)
     return Scored(*(np.concatenate(column) for column in zip(*parts, strict=True)))
-
-
-def _scored(
-    score: Floats, batch: UserBatch, columns: list[int]
-) -> tuple[Floats, npt.NDArray[np.bool_], Ints]:
-    user = batch.user[batch.request_user][batch.sample_request]
-    return score[:, columns], batch.labels[:, columns].numpy() > 0, user.numpy()
 
 
 class Model:
