@@ -46,7 +46,7 @@ BASELINE, COUNTER = "dlrm_mlp", "item_ctr"
 RATES = ((3e-3, 0.05), (1e-3, 0.05), (3e-3, 0.02))
 """Dense and sparse, what `--tune` tries with every model."""
 
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
 
@@ -327,7 +327,7 @@ class Model:
     def score(self, batch: UserBatch) -> Floats:
         self.model.eval()
         with torch.no_grad(), self.optimisers.average.in_place():
-            return self.model(batch).double().numpy()
+            return self.model(batch).numpy()
 
     def train(self, batches: list[UserBatch]) -> None:
         for table in tables_in(self.model).values():
