@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.axes import Axes, wide
+from models.axes import Axes, Read, features, wide
 from models.base import RankingModel
 from models.batch import Actions, UserBatch
 from models.layers.embedder import FeatureEmbedder, embedded_items
@@ -80,14 +80,14 @@ class DlrmMlp(RankingModel):
         return logits
 
     def axes(self, layout: Layout) -> Axes:
-        of_sample = [("sample", one.name) for one in layout.candidate]
-        of_request = [("request", one.name) for one in layout.request]
+        of_request, of_sample = features(layout.request), features(layout.candidate)
         vectors = ["scenario", *of_request, "history", "recent", *of_sample, "item"]
         pairs = [frozenset(pair) for pair in combinations(vectors, 2)]
+        into_top = Read([*wide(vectors, self.stream.embedding_dim), *pairs])
         return {
             "stream.weight": (layout.actions, None),
             "scenario.weight": (layout.scenarios, None),
-            "top.0.weight": (None, [*wide(vectors, self.stream.embedding_dim), *pairs]),
+            "top.0.weight": (None, into_top),
             "logits.weight": (layout.tasks, None),
             "logits.bias": (layout.tasks,),
         }

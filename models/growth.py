@@ -2,7 +2,7 @@
 
 An axis of a parameter may stand for things of the layout: a label for each place along it says
 which (`RankingModel.axes`). A place that the old layout has too takes over its old value, the
-others begin anew.
+others begin anew, but for what an old output reads of new inputs: that begins as zero.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from models.axes import Labels
+from models.axes import Labels, Read
 from models.base import ModelError
 from models.layout import FeatureField, Layout
 
@@ -31,7 +31,7 @@ def check_grown(old: Layout, new: Layout) -> None:
 
 
 def grown(fresh: Tensor, old: Tensor, labels: tuple[tuple[Labels, Labels], ...]) -> Tensor | None:
-    """`fresh` with the old values where labels say so; None if the shapes do not go together.
+    """`fresh` with the old values where labels say so; None if there is nothing to take over.
 
     Args:
         fresh: the new parameter, or what belongs to it element by element.
@@ -44,10 +44,27 @@ def grown(fresh: Tensor, old: Tensor, labels: tuple[tuple[Labels, Labels], ...])
     sizes = zip(labels, old.shape, fresh.shape, strict=True)
     if any(pair == (None, None) and n != m for pair, n, m in sizes):
         return None
+    to, source = zip(*taken, strict=True)
+    if not all(map(len, to)):
+        return None
     mixed = fresh.clone()
-    to, source = (torch.meshgrid(*side, indexing="ij") for side in zip(*taken, strict=True))
-    mixed[to] = old[source].to(fresh)
+    for axis, (new, _) in enumerate(labels):
+        if isinstance(new, Read):
+            others = _others(to[axis], len(new))
+            mixed[_grid((*to[:axis], others, *to[axis + 1 :]))] = 0
+    mixed[_grid(to)] = old[_grid(source)].to(fresh)
     return mixed
+
+
+def _grid(places: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The index of all combinations of these places along the axes."""
+    return torch.meshgrid(*places, indexing="ij")
+
+
+def _others(places: Tensor, size: int) -> Tensor:
+    rest = torch.ones(size, dtype=torch.bool)
+    rest[places] = False
+    return rest.nonzero().squeeze(1)
 
 
 def _common(new: Labels, old: Labels, size: int) -> tuple[Tensor, Tensor]:
@@ -56,7 +73,8 @@ def _common(new: Labels, old: Labels, size: int) -> tuple[Tensor, Tensor]:
         return torch.arange(size), torch.arange(size)
     place = {label: at for at, label in enumerate(old)}
     both = [(at, place[label]) for at, label in enumerate(new) if label in place]
-    return torch.tensor([to for to, _ in both]), torch.tensor([at for _, at in both])
+    to, at = torch.tensor(both, dtype=torch.int64).view(-1, 2).unbind(1)
+    return to, at
 
 
 def _names(parts: Sequence[FeatureField | str]) -> str:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels, under
 from models.layers.grouped import GroupedLinear
 
 
@@ -33,3 +34,8 @@ class DomainExperts(nn.Module):
             x_DnI = x_nI.expand(len(self.first.weight), -1, -1)
             hidden = functional.silu(self.first.of_every(x_DnI))
             return self.second.of_every(hidden).transpose(0, 1)
+
+    def axes(self, domains: Labels) -> Axes:
+        """Of the domains."""
+        first, second = self.first.axes(domains), self.second.axes(domains)
+        return {**under("first", first), **under("second", second)}

@@ -3,13 +3,17 @@
 n samples, sorted by domain; D domains, Z width of z, E width of an expert's output, K tasks.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Read, features, wide
 from models.hhsft.config import HhsftConfig
 from models.hhsft.experts import DomainExperts
 from models.layers.cross_attention import cross_attention
 from models.layers.mlp import mlp
+from models.layout import FeatureField
 
 
 class RoutedFusion(nn.Module):
@@ -80,3 +84,8 @@ class PersonalGate(nn.Module):
 
     def forward(self, user: list[Tensor], domain_Q: Tensor) -> Tensor:
         return torch.sigmoid(self.linear(torch.cat([*user, self.domain(domain_Q)], dim=1)))
+
+    def axes(self, user: Sequence[FeatureField], domains: Sequence[str]) -> Axes:
+        """Of user features and domains."""
+        into = wide([*features(user), "domain"], self.domain.embedding_dim)
+        return {"domain.weight": (domains, None), "linear.weight": (None, Read(into))}

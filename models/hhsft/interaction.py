@@ -3,9 +3,12 @@
 Q requests, n samples, T block tokens, D d_H; m global tokens, G d_G, W width of a token.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Labels, Read, under, wide
 from models.hhsft.config import HhsftConfig
 from models.hhsft.tokens import BlockTokens
 from models.layers.cross_attention import cross_attention
@@ -34,6 +37,16 @@ class Interaction(nn.Module):
             h = layer(h)
         z: Tensor = self.norm(h).flatten(1)
         return z
+
+    def axes(self, blocks: Sequence[str]) -> Axes:
+        """Of the blocks' tokens; the global ones stand for nothing of the layout."""
+        axes = dict(under("first", self.first.axes(blocks)))
+        for at, layer in enumerate(self.others):
+            assert isinstance(layer, HeterogeneousLayer)
+            axes |= under(f"others.{at}", layer.axes(blocks))
+        whole = self.whole[0]
+        assert isinstance(whole, GlobalLayer)
+        return {**axes, **under("whole.0", whole.axes(blocks))}
 
 
 class HeterogeneousLayer(nn.Module):
@@ -75,6 +88,14 @@ class HeterogeneousLayer(nn.Module):
         refined: Tensor = a + self.ffn(self.norm_ffn(a))
         return refined
 
+    def axes(self, blocks: Labels) -> Axes:
+        """Of the blocks' tokens."""
+        parts = ("norm_in", "qkv", "out", "norm_ffn", "ffn")
+        axes: dict[str, tuple[Labels, ...]] = {}
+        for name in parts:
+            axes |= under(name, getattr(self, name).axes(blocks))
+        return axes
+
 
 class GlobalLayer(nn.Module):
     """A layer of global feature attention: [n, tokens, W] → [n, m, G].
@@ -87,6 +108,7 @@ class GlobalLayer(nn.Module):
     def __init__(self, config: HhsftConfig, tokens: int, width: int) -> None:
         super().__init__()
         self.shape, self.heads = (config.global_tokens, config.d_g), config.global_heads
+        self.width = width
         outer = config.global_tokens * config.d_g
         self.norm_in = TokenNorm(tokens, width)
         self.qkv = nn.Linear(tokens * width, 3 * outer, bias=False)
@@ -100,3 +122,8 @@ class GlobalLayer(nn.Module):
             a_nmG = a_nmG + h_nTW.reshape(a_nmG.shape)
         refined = self.ffn(self.norm_ffn(a_nmG).flatten(1))
         return a_nmG + refined.view(a_nmG.shape)
+
+    def axes(self, tokens: Sequence[str]) -> Axes:
+        """Of the tokens that enter."""
+        into = Read(wide(tokens, self.width))
+        return {**under("norm_in", self.norm_in.axes(tokens)), "qkv.weight": (None, into)}

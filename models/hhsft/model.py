@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from models.axes import Axes, under
 from models.base import RankingModel
 from models.batch import UserBatch
 from models.hhsft.config import PRESETS, HhsftConfig
@@ -61,3 +62,15 @@ class Hhsft(RankingModel):
         gate = self.gate(tokens.user, batch.origin_domain).index_select(0, by_domain.sort(request))
         logits: Tensor = self.heads((gate * o)[:, None], by_domain.counts)
         return by_domain.restore(logits)
+
+    def axes(self, layout: Layout) -> Axes:
+        blocks, domains = tuple(self.tokenizer.labels(layout)), layout.domains
+        user = [field for field in layout.request if field.owner == "user"]
+        return {
+            **under("tokenizer", self.tokenizer.axes(layout)),
+            **under("interaction", self.interaction.axes(blocks)),
+            **under("fusion.routed", self.fusion.routed.axes(domains)),
+            **under("attention.experts", self.attention.experts.axes(domains)),
+            **under("gate", self.gate.axes(user, domains)),
+            **under("heads", self.heads.axes(domains, layout.tasks)),
+        }

@@ -3,12 +3,13 @@
 B users, A actions, Q requests, N samples, D d_H, E width of an embedded feature, S streams.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Read, features, wide
 from models.batch import Actions, UserBatch
 from models.hhsft.config import HhsftConfig
 from models.layers.embedder import FeatureEmbedder, embedded_items
@@ -56,9 +57,14 @@ class BlockTokenizer(nn.Module):
         of_context, of_item = dim + self.context.width, dim + self.item.width
         of_actions = self.streams * (dim + self.action.width)
         self.request = _blocks(
-            config.d_h, self.user.width, of_context, self.query.width, of_actions, of_actions
+            config.d_h,
+            user=self.user.width,
+            context=of_context,
+            query=self.query.width,
+            history=of_actions,
+            recent=of_actions,
         )
-        self.sample = _blocks(config.d_h, of_item, self.cross.width)
+        self.sample = _blocks(config.d_h, item=of_item, cross=self.cross.width)
         self.n_tokens = len(self.request) + len(self.sample)
 
     def forward(self, batch: UserBatch) -> BlockTokens:
@@ -75,6 +81,31 @@ class BlockTokenizer(nn.Module):
             self.cross(self.tables, sample),
         )
         return BlockTokens(_tokens(self.request, of_request), _tokens(self.sample, of_sample), user)
+
+    def labels(self, layout: Layout) -> dict[str, list[Hashable]]:
+        """Of each block in the order of the tokens: what its places stand for."""
+        of_action = ["item", *features(layout.action)]
+        actions: list[Hashable] = [(stream, one) for stream in layout.actions for one in of_action]
+        blocks: dict[str, list[Hashable]] = {
+            "user": features(_owned(layout.request, "user")),
+            "context": ["scenario", *features(_owned(layout.request, "context"))],
+            "query": features(_owned(layout.request, "query")),
+            "history": actions,
+            "recent": actions,
+            "item": ["item", *features(_owned(layout.candidate, "item"))],
+            "cross": features(_owned(layout.candidate, "cross")),
+        }
+        dim = self.scenario.embedding_dim
+        return {name: wide(parts, dim) for name, parts in blocks.items() if parts}
+
+    def axes(self, layout: Layout) -> Axes:
+        """What the axes of parameters stand for."""
+        blocks = self.labels(layout)
+        of_request = {f"request.{name}": blocks[name] for name in blocks if name in self.request}
+        of_sample = {f"sample.{name}": blocks[name] for name in blocks if name in self.sample}
+        into = (of_request | of_sample).items()
+        first = {f"{name}.0.weight": (None, Read(labels)) for name, labels in into}
+        return {"scenario.weight": (layout.scenarios, None), **first}
 
     def _actions(self, batch: UserBatch) -> tuple[list[Tensor], list[Tensor]]:
         """Pooled H and R of each request, [Q, S · (E + features)] each; H is pooled by user."""
@@ -99,12 +130,12 @@ def _owned(fields: Sequence[FeatureField], owner: FeatureOwner) -> list[FeatureF
     return [field for field in fields if field.owner == owner]
 
 
-def _blocks(width: int, *inner: int) -> nn.ModuleList:
-    """An MLP for each block that has features."""
-    return nn.ModuleList(mlp((one, width, width)) for one in inner if one)
+def _blocks(width: int, **inner: int) -> nn.ModuleDict:
+    """An MLP for each block that has features, by the block's name."""
+    return nn.ModuleDict({name: mlp((one, width, width)) for name, one in inner.items() if one})
 
 
-def _tokens(blocks: nn.ModuleList, parts: Sequence[list[Tensor]]) -> Tensor:
+def _tokens(blocks: nn.ModuleDict, parts: Sequence[list[Tensor]]) -> Tensor:
     """[rows, T, D]: a block's parts, concatenated, through its MLP."""
     filled = [torch.cat(part, dim=1) for part in parts if part]
-    return torch.stack([block(x) for block, x in zip(blocks, filled, strict=True)], dim=1)
+    return torch.stack([block(x) for block, x in zip(blocks.values(), filled, strict=True)], dim=1)

@@ -5,13 +5,14 @@ samples of a request agree, m is 1, and where all requests agree, q is 1: nothin
 once a sample that is the same for its request, and broadcasting does the rest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels, Read, under, wide
 from models.infnet.config import InfnetConfig
 from models.layers.grouped import uniform
 from models.layers.mlp import mlp
@@ -104,7 +105,7 @@ class Broadcast(nn.Module):
 
     def __init__(self, n_hubs: int, config: InfnetConfig) -> None:
         super().__init__()
-        d = config.width
+        self.width = d = config.width
         self.modulation = mlp((n_hubs * d, config.broadcast_hidden, 2 * d))
         self.norm = nn.LayerNorm(d)
 
@@ -113,6 +114,10 @@ class Broadcast(nn.Module):
         # X + X ⊙ σ(α) + β in one pass over the tokens.
         modulated = torch.addcmul(beta, tokens.x, 1 + alpha.sigmoid())
         return Tokens(self.norm(modulated), tokens.lengths)
+
+    def axes(self, hubs: Sequence[Hashable]) -> Axes:
+        """Of the hubs."""
+        return {"modulation.0.weight": (None, Read(wide(hubs, self.width)))}
 
 
 class InfnetBlock(nn.Module):
@@ -134,6 +139,15 @@ class InfnetBlock(nn.Module):
             group: phase(tokens[group], hubs[group]) for group, phase in self.broadcast.items()
         }
         return tokens, hubs
+
+    def axes(self, hubs: Mapping[str, Sequence[Hashable]]) -> Axes:
+        """Of the hubs of each group that stand for something of the layout."""
+        axes: dict[str, tuple[Labels, ...]] = {}
+        for group, phase in self.broadcast.items():
+            if group in hubs:
+                assert isinstance(phase, Broadcast)
+                axes |= under(f"broadcast.{group}", phase.axes(hubs[group]))
+        return axes
 
 
 def _product(a_qmij: Tensor, b_qmjk: Tensor) -> Tensor:

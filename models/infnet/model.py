@@ -20,6 +20,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from models.axes import Axes, Labels, under
 from models.base import RankingModel
 from models.batch import UserBatch
 from models.infnet.block import InfnetBlock, Tokens
@@ -31,6 +32,7 @@ from models.infnet.tokens import (
     SequenceHubs,
     SequenceTokens,
     TaskTokens,
+    categorical_labels,
 )
 from models.layers.per_token import TaskHeads
 from models.layout import Layout
@@ -72,6 +74,22 @@ class Infnet(RankingModel):
         s_hubs = self.sequence_hubs(s_Md, plan) if self.sequence_hubs else [None] * len(s)
         blocks = zip(c, s, s_hubs, plan.lengths, strict=True)
         return plan.samples.unpad([self._logits(*block) for block in blocks])
+
+    def axes(self, layout: Layout) -> Axes:
+        axes: dict[str, tuple[Labels, ...]] = {}
+        axes |= under("categorical", self.categorical.axes(layout.scenarios))
+        axes |= under("sequence", self.sequence.axes(layout))
+        axes |= under("task", self.task.axes(layout.tasks))
+        axes |= under("heads", self.heads.axes(layout.tasks))
+        if self.categorical_hubs and self.sequence_hubs:
+            tokens = categorical_labels(layout)
+            axes |= under("categorical_hubs", self.categorical_hubs.axes(tokens))
+            axes |= under("sequence_hubs", self.sequence_hubs.axes(layout.actions))
+        hubs = {"S": layout.actions, "T": self.task.hubs(layout.tasks)}
+        for at, block in enumerate(self.blocks):
+            assert isinstance(block, InfnetBlock)
+            axes |= under(f"blocks.{at}", block.axes(hubs))
+        return axes
 
     def _logits(
         self, c_qmFd: Tensor, s_qTd: Tensor, s_hubs: Tensor | None, lengths: Tensor

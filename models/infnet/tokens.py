@@ -5,10 +5,13 @@ behavior types, H hubs, d width. Within a block of like length: q requests, m sa
 (1 where all samples share what it says), T sequence tokens.
 """
 
+from collections.abc import Hashable, Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels, Read, features, under, wide
 from models.batch import UserBatch
 from models.infnet.config import InfnetConfig
 from models.infnet.plan import SequencePlan
@@ -42,6 +45,15 @@ class CategoricalTokens(nn.Module):
         pairs = zip(plan.requests, plan.samples.pad(sample), strict=True)
         return [_joined(request.index_select(0, rows), own) for rows, own in pairs]
 
+    def axes(self, scenarios: Labels) -> Axes:
+        """Of the scenarios."""
+        return {"scenario": (scenarios, None)}
+
+
+def categorical_labels(layout: Layout) -> list[Hashable]:
+    """What the tokens of C stand for, in their order."""
+    return ["scenario", *features((*layout.request, *layout.candidate)), "item"]
+
 
 class SequenceTokens(nn.Module):
     """S: every action that a request sees, with its side information and its place in time.
@@ -72,6 +84,13 @@ class SequenceTokens(nn.Module):
         interval = torch.bucketize(plan.age_ms, self.bounds_ms, right=True)
         s_Md = e_Ad.index_select(0, plan.action) + self.position.index_select(0, position)
         return s_Md + self.interval.index_select(0, interval)
+
+    def axes(self, layout: Layout) -> Axes:
+        """Of streams and scenarios; row 0 of these is of no scenario."""
+        return {
+            "stream": (layout.actions, None),
+            "scenario": ((None, *layout.scenarios), None),
+        }
 
     def _raw(self, tables: Tables, batch: UserBatch) -> Tensor:
         parts = (batch.history, batch.recent)
@@ -106,18 +125,28 @@ class SequenceHubs(nn.Module):
         hubs_GQd = torch.where(counts > 0, hubs, 0).view(n_types, n_requests, -1)
         return [hubs_GQd[:, rows].transpose(0, 1)[:, None] for rows in plan.requests]
 
+    def axes(self, types: Labels) -> Axes:
+        """Of the behavior types."""
+        first, second = self.first.axes(types), self.second.axes(types)
+        return {**under("first", first), **under("second", second)}
+
 
 class CategoricalHubs(nn.Module):
     """C̃ = Reshape(φ_cat[Flatten(C)]) (1): [q, m, F, d] → [q, m, n_c, d]."""
 
     def __init__(self, n_tokens: int, config: InfnetConfig) -> None:
         super().__init__()
+        self.width = config.width
         inner, outer = n_tokens * config.width, config.categorical_hubs * config.width
         self.phi = mlp((inner, config.hub_hidden, outer))
 
     def forward(self, c_qmFd: Tensor) -> Tensor:
         hubs: Tensor = self.phi(c_qmFd.flatten(2))
         return hubs.reshape(*c_qmFd.shape[:2], -1, c_qmFd.shape[3])
+
+    def axes(self, tokens: Sequence[Hashable]) -> Axes:
+        """Of the tokens of C."""
+        return {"phi.0.weight": (None, Read(wide(tokens, self.width)))}
 
 
 class TaskTokens(nn.Module):
@@ -131,6 +160,14 @@ class TaskTokens(nn.Module):
     def forward(self) -> tuple[Tensor, Tensor]:
         """Tokens and hubs."""
         return self.own[None, None], torch.cat((self.own, self.shared))[None, None]
+
+    def hubs(self, tasks: Sequence[str]) -> list[Hashable]:
+        """What the hubs stand for: tasks, then the shared ones."""
+        return [*tasks, *(("shared", at) for at in range(len(self.shared)))]
+
+    def axes(self, tasks: Labels) -> Axes:
+        """Of the tasks."""
+        return {"own": (tasks, None)}
 
 
 def drawn(config: InfnetConfig, rows: int) -> nn.Parameter:

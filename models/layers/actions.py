@@ -6,6 +6,7 @@ A actions, Q requests, N samples, E width of a vector, b users of a block.
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Labels, Read
 from models.batch import Actions
 from models.layers.attention import silu_attention
 from models.layers.embedder import FeatureEmbedder, embedded_items
@@ -26,6 +27,10 @@ class ActionEmbedder(nn.Module):
         features: list[Tensor] = self.features(tables, actions.features)
         item = embedded_items(tables, actions.item)
         return torch.stack([self.stream(actions.action), item, *features]).sum(dim=0)
+
+    def axes(self, streams: Labels) -> Axes:
+        """Of the streams."""
+        return {"stream.weight": (streams, None)}
 
 
 class TargetAttention(nn.Module):
@@ -57,6 +62,10 @@ class TargetAttention(nn.Module):
         )
         total = target.unpad([_attended(q, kv, sees) for q, kv, sees in parts])
         return total / sees_N.clamp(min=1)[:, None]
+
+    def axes(self, into: Read) -> Axes:
+        """Of what x holds."""
+        return {"query.weight": (None, into)}
 
 
 def _attended(q_bqE: Tensor, kv_bk2E: Tensor, sees_bq: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels
+
 
 class GroupLayerNorm(nn.Module):
     """Normalise each token over its width; scale and shift it by its group's own vectors.
@@ -25,3 +27,7 @@ class GroupLayerNorm(nn.Module):
         return torch.addcmul(
             self.bias.index_select(0, group), self.gain.index_select(0, group), normal
         )
+
+    def axes(self, groups: Labels) -> Axes:
+        """Of the groups."""
+        return {"gain": (groups, None), "bias": (groups, None)}

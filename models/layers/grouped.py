@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels, under
+
 
 @dataclass(frozen=True)
 class Grouping:
@@ -63,6 +65,11 @@ class GroupedLinear(nn.Module):
         used = [part for part in parts if len(part[0]) or not len(x)]
         return torch.cat([functional.linear(rows, w, b) for rows, w, b in used])
 
+    def axes(self, groups: Labels, into: Labels = None) -> Axes:
+        """Of groups and of what x holds."""
+        weight: Axes = {"weight": (groups, None, into)}
+        return weight if self.bias is None else {**weight, "bias": (groups, None)}
+
     def of_every(self, x: Tensor) -> Tensor:
         """x [groups, n, inner], each part through its group's layer: [groups, n, outer]."""
         weight = self.weight.transpose(1, 2)
@@ -91,6 +98,11 @@ class GroupedMlp(nn.Module):
         """The same for rows that are in group order already."""
         y: Tensor = self.second(functional.silu(self.first(x, counts)), counts)
         return y
+
+    def axes(self, groups: Labels, into: Labels = None) -> Axes:
+        """Of groups and of what x holds."""
+        first, second = self.first.axes(groups, into), self.second.axes(groups)
+        return {**under("first", first), **under("second", second)}
 
 
 def uniform(fan_in: int, *shape: int) -> Tensor:

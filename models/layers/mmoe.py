@@ -3,10 +3,13 @@
 n rows, S scenarios, K tasks, E experts, W expert width.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels, Read, under, wide
 from models.layers.grouped import GroupedLinear, Grouping, uniform
 
 
@@ -39,6 +42,16 @@ class MmoeHeads(nn.Module):
         logits: Tensor = self.towers(mixed_nKW, by_scenario.counts)
         return by_scenario.restore(logits)
 
+    def axes(self, scenarios: Labels, tasks: Sequence[str], into: Read) -> Axes:
+        """Of scenarios, tasks and what x holds."""
+        gates = wide(tasks, self.shape[1])
+        return {
+            "experts.weight": (None, into),
+            "gate.weight": (scenarios, gates, into),
+            "gate.bias": (scenarios, gates),
+            **under("towers", self.towers.axes(scenarios, tasks)),
+        }
+
 
 class TaskTowers(nn.Module):
     """tower_sk(m) = w_sk · m + b_sk: sorted [n, K, W] → sorted [n, K]."""
@@ -54,3 +67,7 @@ class TaskTowers(nn.Module):
         # Not a matrix product: autocast would round it, and bfloat16 logits would tie.
         logits = [(m_KnW * w).sum(dim=2) + b for m_KnW, w, b in parts if m_KnW.shape[1]]
         return torch.cat(logits, dim=1).transpose(0, 1)
+
+    def axes(self, groups: Labels, tasks: Labels) -> Axes:
+        """Of the groups that have towers, and of tasks."""
+        return {"out": (groups, tasks, None, None), "out_bias": (groups, tasks, None)}

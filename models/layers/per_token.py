@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels, under
 from models.layers.grouped import uniform
 
 ALL = slice(None)
@@ -31,6 +32,10 @@ class PerTokenLinear(nn.Module):
             return torch.bmm(x_TnI, weight).transpose(0, 1)
         return torch.baddbmm(self.bias[places], x_TnI, weight).transpose(0, 1)
 
+    def axes(self, tokens: Labels) -> Axes:
+        """Of the tokens' places."""
+        return {name: (tokens, None, None) for name, _ in self.named_parameters()}
+
 
 class PerTokenFfn(nn.Module):
     """FFN_t(x_t) = W2_t SiLU(W1_t x_t + b1_t) + b2_t: [n, T, I] → [n, T, O]."""
@@ -43,6 +48,11 @@ class PerTokenFfn(nn.Module):
     def forward(self, x_nTI: Tensor) -> Tensor:
         y: Tensor = self.second(functional.silu(self.first(x_nTI)))
         return y
+
+    def axes(self, tokens: Labels) -> Axes:
+        """Of the tokens' places."""
+        first, second = self.first.axes(tokens), self.second.axes(tokens)
+        return {**under("first", first), **under("second", second)}
 
 
 class TaskHeads(nn.Module):
@@ -61,3 +71,8 @@ class TaskHeads(nn.Module):
         hidden = functional.silu(self.first(t_nKI))
         # Not a matrix product: autocast would round it, and bfloat16 logits would tie.
         return (hidden * self.out).sum(dim=2) + self.out_bias
+
+    def axes(self, tasks: Labels) -> Axes:
+        """Of the tasks."""
+        first = under("first", self.first.axes(tasks))
+        return {**first, "out": (tasks, None), "out_bias": (tasks,)}

@@ -6,6 +6,8 @@ Q requests, N samples, R and S the widths of the two parts, O outer width.
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Read
+
 
 class SplitLinear(nn.Module):
     """y = A x_request + B x_sample + b, A's part computed once a request: → [N, O].
@@ -30,3 +32,7 @@ class SplitLinear(nn.Module):
             return nn.functional.linear(sample_NS, b, self.bias)
         of_request = nn.functional.linear(request_QR, a, self.bias).index_select(0, sample_request)
         return of_request if sample_NS is None else of_request + nn.functional.linear(sample_NS, b)
+
+    def axes(self, into: Read) -> Axes:
+        """Of what x_request ∥ x_sample holds."""
+        return {"weight": (None, into)}

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels
 from models.layers.per_token import ALL
 
 
@@ -26,3 +27,7 @@ class TokenNorm(nn.Module):
         x = x_nTW.to(self.gain.dtype)
         normal = functional.layer_norm(x, x.shape[-1:], eps=self.epsilon)
         return torch.addcmul(self.bias[places], self.gain[places], normal)
+
+    def axes(self, tokens: Labels) -> Axes:
+        """Of the tokens' places."""
+        return {"gain": (tokens, None), "bias": (tokens, None)}

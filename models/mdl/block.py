@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from models.axes import Axes, Labels, under
 from models.layers.cross_attention import attention_weights, cross_attention
 from models.layers.grouped import GroupedLinear, GroupedMlp
 from models.layers.per_token import PerTokenFfn, PerTokenLinear
@@ -86,6 +87,18 @@ class MdlBlock(nn.Module):
             scenario = self.scenario_ffn.of_sorted(scenario, selection.row_counts) + scenario
         return Tokens(feature, scenario, task)
 
+    def axes(self, features: Labels, scenarios: Labels, tasks: Labels) -> Axes:
+        """Of the three kinds of tokens."""
+        axes = {
+            **under("feature_ffn", self.feature_ffn.axes(features)),
+            **under("scenario_attention", self.scenario_attention.axes(scenarios, features)),
+            **under("task_attention", self.task_attention.axes(tasks, features)),
+            **under("task_ffn", self.task_ffn.axes(tasks)),
+        }
+        if self.scenario_ffn is None:
+            return axes
+        return {**axes, **under("scenario_ffn", self.scenario_ffn.axes(scenarios))}
+
     def shares(self, before: Tokens, after: Tokens, selection: Selection) -> Shares:
         """What the tokens before the block took of the features after it."""
         return Shares(
@@ -115,6 +128,11 @@ class TaskAttention(nn.Module):
         k_NFd = self.key_value(feature_NFd).chunk(2, dim=2)[0]
         return attention_weights(self.query(task_NKd), k_NFd, self.heads)
 
+    def axes(self, tasks: Labels, features: Labels) -> Axes:
+        """Of both kinds of tokens."""
+        query, key_value = self.query.axes(tasks), self.key_value.axes(features)
+        return {**under("query", query), **under("key_value", key_value)}
+
 
 class ScenarioAttention(nn.Module):
     """Domain-aware attention of the selected scenario tokens, (8), with weights of its own.
@@ -137,6 +155,11 @@ class ScenarioAttention(nn.Module):
         """The attention's weights, [N, H, R, F]."""
         k_NFd = self.key_value(feature_NFd).chunk(2, dim=2)[0]
         return attention_weights(self._queries(scenario_Md, selection), k_NFd, self.heads)
+
+    def axes(self, scenarios: Labels, features: Labels) -> Axes:
+        """Of both kinds of tokens."""
+        query, key_value = self.query.axes(scenarios), self.key_value.axes(features)
+        return {**under("query", query), **under("key_value", key_value)}
 
     def _queries(self, scenario_Md: Tensor, selection: Selection) -> Tensor:
         return selection.spread(self.query(scenario_Md, selection.row_counts))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Read, features, under, wide
 from models.batch import UserBatch
 from models.layers.actions import ActionEmbedder, TargetAttention
 from models.layers.embedder import FeatureEmbedder, embedded_items
@@ -15,7 +16,7 @@ from models.layers.pooling import mean_of_first
 from models.layers.split_linear import SplitLinear
 from models.layout import FeatureField, Layout
 from models.mdl.config import MdlConfig
-from models.mdl.groups import HISTORY, ITEM, RECENT, SCENARIO, USER, FeatureGroup
+from models.mdl.groups import HISTORY, ITEM, RECENT, SCENARIO, USER, FeatureGroup, groups_of
 from models.mdl.plan import Plan
 from models.mdl.sources import USER_FIELD, request_columns, tables_of
 
@@ -35,10 +36,9 @@ class FeatureTokenizer(nn.Module):
     ) -> None:
         super().__init__()
         dim = config.embedding
-        self.user_ids = config.user_ids
+        self.user_ids, self.declared = config.user_ids, config.groups
         self.groups = tuple(groups)
-        self.request_names = (USER, *_names(layout.request), SCENARIO, HISTORY, RECENT)
-        self.sample_names = (ITEM, *_names(layout.candidate), HISTORY, RECENT)
+        self.request_names, self.sample_names = _request_names(layout), _sample_names(layout)
         self.tables = tables_of(layout, config)
         self.request = FeatureEmbedder((USER_FIELD, *layout.request), dim)
         self.candidate = FeatureEmbedder(layout.candidate, dim)
@@ -47,13 +47,15 @@ class FeatureTokenizer(nn.Module):
         of_candidate = dim + self.candidate.width
         self.history = TargetAttention(of_candidate, dim)
         self.recent = TargetAttention(of_candidate, dim)
-        self.projections = nn.ModuleList(
-            SplitLinear(
-                dim * len(_members(group, self.request_names)),
-                dim * len(_members(group, self.sample_names)),
-                width,
-            )
-            for group in groups
+        self.projections = nn.ModuleDict(
+            {
+                _key(group): SplitLinear(
+                    dim * len(_members(group, self.request_names)),
+                    dim * len(_members(group, self.sample_names)),
+                    width,
+                )
+                for group in groups
+            }
         )
 
     def forward(self, batch: UserBatch, plan: Plan) -> Tensor:
@@ -62,9 +64,27 @@ class FeatureTokenizer(nn.Module):
         of_sample = self._of_samples(batch, plan, history, recent)
         tokens = [
             project(_joined(of_request, group), _joined(of_sample, group), plan.sample_request)
-            for group, project in zip(self.groups, self.projections, strict=True)
+            for group, project in zip(self.groups, self.projections.values(), strict=True)
         ]
         return torch.stack(tokens, dim=1)
+
+    def axes(self, layout: Layout) -> Axes:
+        """What the axes of parameters stand for."""
+        request, sample = _request_names(layout), _sample_names(layout)
+        dim = self.scenario.embedding_dim
+        candidate = Read(wide([ITEM, *features(layout.candidate)], dim))
+        axes = {
+            "scenario.weight": (layout.scenarios, None),
+            **under("action", self.action.axes(layout.actions)),
+            **under("history", self.history.axes(candidate)),
+            **under("recent", self.recent.axes(candidate)),
+        }
+        for group in groups_of(layout, self.declared):
+            of_request = [("request", name) for name in _members(group, request)]
+            of_sample = [("sample", name) for name in _members(group, sample)]
+            into = Read(wide([*of_request, *of_sample], dim))
+            axes[f"projections.{_key(group)}.weight"] = (None, into)
+        return axes
 
     def _of_requests(
         self, batch: UserBatch, plan: Plan, history_AE: Tensor, recent_AE: Tensor
@@ -94,6 +114,14 @@ class FeatureTokenizer(nn.Module):
         return dict(zip(self.sample_names, (*candidate, history, recent), strict=True))
 
 
+def _request_names(layout: Layout) -> tuple[str, ...]:
+    return (USER, *_names(layout.request), SCENARIO, HISTORY, RECENT)
+
+
+def _sample_names(layout: Layout) -> tuple[str, ...]:
+    return (ITEM, *_names(layout.candidate), HISTORY, RECENT)
+
+
 def _names(fields: Sequence[FeatureField]) -> tuple[str, ...]:
     return tuple(field.name for field in fields)
 
@@ -106,3 +134,8 @@ def _joined(vectors: Vectors, group: FeatureGroup) -> Tensor | None:
     """e_j's part of one level, None if it has none."""
     members = _members(group, tuple(vectors))
     return torch.cat([vectors[name] for name in members], dim=1) if members else None
+
+
+def _key(group: FeatureGroup) -> str:
+    # The prefix keeps names such as "items" apart from ModuleDict's own attributes.
+    return f"group_{group.name}"

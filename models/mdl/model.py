@@ -28,6 +28,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from models.axes import Axes, Labels, under
 from models.base import RankingModel
 from models.batch import UserBatch
 from models.layers.grouped import uniform
@@ -37,7 +38,7 @@ from models.mdl.config import PRESETS, MdlConfig
 from models.mdl.feature_tokens import FeatureTokenizer
 from models.mdl.groups import groups_of
 from models.mdl.plan import Plan, plan_of
-from models.mdl.prompt_tokens import PromptTokenizer
+from models.mdl.prompt_tokens import PromptTokenizer, scenario_labels
 from models.mdl.selection import Selection, own_scenario
 
 
@@ -93,6 +94,21 @@ class Mdl(RankingModel):
         for block in self.blocks:
             tokens = block(tokens, plan.selection)
         return self.logits(tokens.task)
+
+    def axes(self, layout: Layout) -> Axes:
+        names = tuple(group.name for group in groups_of(layout, self.features.declared))
+        # Mixing cuts every token into as many pieces as there are tokens: a place behind it means
+        # the same only if these are the same.
+        mixed = [(name, names) for name in names]
+        axes: dict[str, tuple[Labels, ...]] = {"out": (layout.tasks, None)}
+        axes["out_bias"] = (layout.tasks,)
+        axes |= under("features", self.features.axes(layout))
+        axes |= under("prompts", self.prompts.axes(layout))
+        for at, block in enumerate(self.blocks):
+            assert isinstance(block, MdlBlock)
+            tokens = block.axes(mixed, scenario_labels(layout), layout.tasks)
+            axes |= under(f"blocks.{at}", tokens)
+        return axes
 
     def logits(self, task_NKd: Tensor) -> Tensor:
         """ŷ_n = w_n · t_n + b_n, [N, K], equation (16)."""

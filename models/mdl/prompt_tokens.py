@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.axes import Axes, Labels, under, wide
 from models.batch import UserBatch
 from models.layers.actions import ActionEmbedder
 from models.layers.embedder import FeatureEmbedder, embedded_items
@@ -66,6 +67,19 @@ class PromptTokenizer(nn.Module):
             self.tasks(of_user, by_stream[:, self.task_stream], of_item, plan.sample_request),
         )
 
+    def axes(self, layout: Layout) -> Axes:
+        """What the axes of parameters stand for."""
+        return {
+            **under("action", self.action.axes(layout.actions)),
+            **under("scenarios", self.scenarios.axes(scenario_labels(layout))),
+            **under("tasks", self.tasks.axes(layout.tasks)),
+        }
+
+
+def scenario_labels(layout: Layout) -> Labels:
+    """What scenario tokens stand for; the last one is the global one."""
+    return (*layout.scenarios, None)
+
 
 class ScenarioFfn(nn.Module):
     """(4) for the scenario tokens that samples have; what does not change within a request once.
@@ -90,6 +104,14 @@ class ScenarioFfn(nn.Module):
         h_Mh = self.of_sample(x_MI, selection.row_counts) + h_Ph[selection.row_pair]
         return functional.relu(self.second(functional.silu(h_Mh), selection.row_counts))
 
+    def axes(self, tokens: Labels) -> Axes:
+        """Of the tokens."""
+        return {
+            **under("of_request", self.of_request.axes(tokens)),
+            **under("of_sample", self.of_sample.axes(tokens)),
+            **under("second", self.second.axes(tokens)),
+        }
+
 
 class TaskFfn(nn.Module):
     """(4) for the task tokens; what does not change within a request once."""
@@ -110,6 +132,14 @@ class TaskFfn(nn.Module):
         h_NKh = self.of_sample(item_NI).view(-1, *self.shape)
         h_NKh = h_NKh + h_QKh.index_select(0, sample_request)
         return functional.relu(self.second(functional.silu(h_NKh)))
+
+    def axes(self, tasks: Sequence[str]) -> Axes:
+        """Of the tasks."""
+        return {
+            **under("of_request", self.of_request.axes(tasks)),
+            "of_sample.weight": (wide(tasks, self.shape[1]), None),
+            **under("second", self.second.axes(tasks)),
+        }
 
 
 def _specific(

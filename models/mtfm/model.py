@@ -28,7 +28,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from models.axes import Axes, Labels, wide
+from models.axes import Axes, Labels, Read, under, wide
 from models.base import RankingModel
 from models.batch import UserBatch
 from models.layers.mmoe import MmoeHeads
@@ -76,40 +76,26 @@ class Mtfm(RankingModel):
         return dict(zip("HRT", plan_of(batch, *self.sizes).sizes, strict=True))
 
     def axes(self, layout: Layout) -> Axes:
+        tokenizer, scenarios = self.tokenizer, layout.scenarios
         streams = [(part, name) for part in "HR" for name in layout.actions]
-        scenarios, samples = layout.scenarios, self.tokenizer.sample_labels(layout)
-        gates = wide(layout.tasks, self.heads.shape[1])
-        into_heads = [*wide("T", self.width), *samples]
+        actions, samples = tokenizer.action_labels(layout), tokenizer.sample_labels(layout)
+        into_heads = Read([*wide("T", self.width), *samples])
         return {
-            **_grouped("tokenizer.streams", streams, self.tokenizer.action_labels(layout)),
-            **_grouped("tokenizer.scenarios", scenarios, samples),
+            **under("tokenizer.streams", tokenizer.streams.axes(streams, Read(actions))),
+            **under("tokenizer.scenarios", tokenizer.scenarios.axes(scenarios, Read(samples))),
             **self._norms([*streams, *scenarios], scenarios),
-            "heads.experts.weight": (None, into_heads),
-            "heads.gate.weight": (scenarios, gates, into_heads),
-            "heads.gate.bias": (scenarios, gates),
-            "heads.towers.out": (scenarios, layout.tasks, None, None),
-            "heads.towers.out_bias": (scenarios, layout.tasks, None),
+            **under("heads", self.heads.axes(scenarios, layout.tasks, into_heads)),
         }
 
-    def _norms(self, every: Labels, scenarios: Labels) -> dict[str, tuple[Labels, ...]]:
+    def _norms(self, every: Labels, scenarios: Labels) -> Axes:
         """Gains and biases of all layers; those of a target layer's A are the scenarios' alone."""
         axes: dict[str, tuple[Labels, ...]] = {}
         for at, layer in enumerate(self.layers):
+            assert isinstance(layer, FullLayer | TargetLayer)
             out = every if isinstance(layer, FullLayer) else scenarios
-            for norm, groups in (("norm_in", every), ("norm_out", out)):
-                for name in ("gain", "bias"):
-                    axes[f"layers.{at}.{norm}.{name}"] = (groups, None)
+            axes |= under(f"layers.{at}.norm_in", layer.norm_in.axes(every))
+            axes |= under(f"layers.{at}.norm_out", layer.norm_out.axes(out))
         return axes
-
-
-def _grouped(name: str, groups: Labels, into: Labels) -> dict[str, tuple[Labels, ...]]:
-    """The axes of a `GroupedMlp`."""
-    return {
-        f"{name}.first.weight": (groups, None, into),
-        f"{name}.first.bias": (groups, None),
-        f"{name}.second.weight": (groups, None, None),
-        f"{name}.second.bias": (groups, None),
-    }
 
 
 def _block(config: MtfmConfig, n_streams: int, n_scenarios: int) -> list[nn.Module]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from models.axes import wide
+from models.axes import features, wide
 from models.batch import Actions, UserBatch
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.grouped import GroupedMlp
@@ -54,13 +54,12 @@ class Tokenizer(nn.Module):
 
     def action_labels(self, layout: Layout) -> list[Hashable]:
         """What the places of an embedded action stand for."""
-        return wide(["item", *(one.name for one in layout.action)], self.dim)
+        return wide(["item", *features(layout.action)], self.dim)
 
     def sample_labels(self, layout: Layout) -> list[Hashable]:
         """What the places of Emb(U) ∥ Emb(C) ∥ Emb(I) stand for."""
-        of_request = [("request", one.name) for one in layout.request]
-        of_sample = [("sample", one.name) for one in layout.candidate]
-        return wide([*of_request, *of_sample, "item"], self.dim)
+        declared = features((*layout.request, *layout.candidate))
+        return wide([*declared, "item"], self.dim)
 
     def _actions(self, actions: Actions) -> Tensor:
         item = embedded_items(self.actions, actions.item)

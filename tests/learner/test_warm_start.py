@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import models
 from learner.lineage import initial_lineage, next_lineage
 from learner.settings import LearnerSettings
 from learner.warm_start import WarmStart
@@ -52,7 +53,7 @@ def test_under_the_same_spec_it_goes_on_exactly(tmp_path: Path, model: str) -> N
     assert ours.progress == theirs.progress
 
 
-@pytest.mark.parametrize("model", ["dlrm_mlp", "mtfm"])
+@pytest.mark.parametrize("model", models.names())
 def test_under_a_grown_spec_the_old_stays_and_the_new_begins(tmp_path: Path, model: str) -> None:
     settings = two_windows(tmp_path, model)
     before = restored(settings)

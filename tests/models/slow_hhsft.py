@@ -37,7 +37,7 @@ def block_inputs(model: Hhsft, batch: UserBatch) -> tuple[list[Tensor], Tensor]:
     tokenizer = model.tokenizer
     hooks = [
         block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        for block in (*tokenizer.request, *tokenizer.sample)
+        for block in (*tokenizer.request.values(), *tokenizer.sample.values())
     ]
     user = tokenizer(batch).user
     for hook in hooks:
@@ -51,7 +51,8 @@ def block_inputs(model: Hhsft, batch: UserBatch) -> tuple[list[Tensor], Tensor]:
 
 def weights_of(model: Hhsft, config: HhsftConfig) -> Named:
     """The model's weights as the reference names and shapes them."""
-    for i, block in enumerate((*model.tokenizer.request, *model.tokenizer.sample)):
+    blocks = (*model.tokenizer.request.values(), *model.tokenizer.sample.values())
+    for i, block in enumerate(blocks):
         yield from layers(f"block.{i}", *block)
     for at, layer in enumerate((model.interaction.first, *model.interaction.others)):
         yield from heterogeneous(f"hfa.{at}", layer)

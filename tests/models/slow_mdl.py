@@ -183,9 +183,12 @@ def by_symbol(w: Weights, shape: tuple[int, int, int, int]) -> dict[str, Tensor]
     """A model's weights under the names of the reference; shape: F, S, K, blocks."""
     features, scenarios, tasks, blocks = shape
     named: dict[str, Tensor] = {}
-    for j in range(features):
-        named[f"proj.{j}.W"] = w[f"features.projections.{j}.weight"].T
-        named[f"proj.{j}.b"] = w[f"features.projections.{j}.bias"]
+    projections = dict.fromkeys(
+        name.rpartition(".")[0] for name in w if name.startswith("features.projections.")
+    )
+    assert len(projections) == features
+    for j, name in enumerate(projections):
+        named |= {f"proj.{j}.W": w[f"{name}.weight"].T, f"proj.{j}.b": w[f"{name}.bias"]}
     prompt = "prompts.scenarios"
     for s in range(scenarios + 1):
         parts = [w[f"{prompt}.{part}.weight"][s].T for part in ("of_request", "of_sample")]

@@ -54,7 +54,7 @@ def test_eq3_projects_each_group_by_its_own_matrix() -> None:
     filled(tokenizer.tables, 1.0)
     filled(tokenizer.action.stream, -2.0)
     for projection, weight, bias in zip(
-        tokenizer.projections, (1.0, 10.0), (0.5, 0.25), strict=True
+        tokenizer.projections.values(), (1.0, 10.0), (0.5, 0.25), strict=True
     ):
         set_to(projection.weight, torch.full_like(projection.weight, weight))
         set_to(projection.bias, [bias, bias])
