@@ -6,8 +6,8 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from pipelines.simulate.catalogue import ItemEvents
-from pipelines.simulate.feedback import CLICK, Feedback, delays
-from pipelines.simulate.requests import Requests
+from pipelines.simulate.feedback import CLICK, Actions, Feedback, delays
+from pipelines.simulate.requests import Exposures
 from pipelines.simulate.rows import Bools, Ints, Numbers, Queue, Rows
 from pipelines.simulate.world import FEEDBACK, World
 
@@ -84,8 +84,8 @@ class Delivery(Generic[R]):
 class Post:
     """Everything that is on its way to the streams."""
 
-    requests: Delivery[Requests]
-    feedback: Delivery[Feedback]
+    requests: Delivery[Exposures]
+    feedback: Delivery[Actions]
     items: Delivery[ItemEvents]
     retractions: Delivery[Retractions]
 
@@ -95,7 +95,7 @@ class Post:
         items: Delivery[ItemEvents] = Delivery(world, movable=False)
         return cls(Delivery(world), Delivery(world), items, Delivery(world))
 
-    def send_unusable(self, rng: Rng, scenario: int, clicks: Feedback) -> None:
+    def send_unusable(self, rng: Rng, scenario: int, clicks: Actions) -> None:
         """Extra clicks of a scenario that no spec knows; truth does not know them."""
         world = self.feedback.world
         share = world.faults.unknown_scenario

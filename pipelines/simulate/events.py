@@ -9,9 +9,9 @@ import pyarrow.compute as pc
 
 from pipelines.simulate.catalogue import Catalogue, ItemEvents
 from pipelines.simulate.delivery import Retractions
-from pipelines.simulate.feedback import CLICK, Feedback
+from pipelines.simulate.feedback import CLICK, Actions
 from pipelines.simulate.ids import lettered, numbered
-from pipelines.simulate.requests import DEVICES, Requests
+from pipelines.simulate.requests import DEVICES, Exposures
 from pipelines.simulate.rows import NONE, Numbers
 from pipelines.simulate.world import FEEDBACK, World
 
@@ -75,7 +75,7 @@ def event_ids(stream: Numbers, number: npt.NDArray[np.int64]) -> pa.Array:
     return lettered(letters, np.where(odd, -number, number))
 
 
-def query_texts(texts: Texts, requests: Requests) -> pa.Array:
+def query_texts(texts: Texts, requests: Exposures) -> pa.Array:
     """Query of each request; null without one."""
     queries = look_up(texts.queries, requests.wording)
     rare = numbered("x", requests.rare)
@@ -83,7 +83,7 @@ def query_texts(texts: Texts, requests: Requests) -> pa.Array:
     return pc.coalesce(joined, queries)
 
 
-def exposure_table(catalogue: Catalogue, texts: Texts, requests: Requests) -> pa.Table:
+def exposure_table(catalogue: Catalogue, texts: Texts, requests: Exposures) -> pa.Table:
     """Events of stream `exposure`."""
     hours = (requests.time // HOUR_MS % 24).astype(np.int32)
     return pa.table(
@@ -102,7 +102,7 @@ def exposure_table(catalogue: Catalogue, texts: Texts, requests: Requests) -> pa
     )
 
 
-def _candidates(catalogue: Catalogue, texts: Texts, requests: Requests) -> pa.Array:
+def _candidates(catalogue: Catalogue, texts: Texts, requests: Exposures) -> pa.Array:
     used = listed(requests)
     items = requests.items[used]
     positions = np.broadcast_to(np.arange(used.shape[1]), used.shape)
@@ -118,23 +118,23 @@ def _candidates(catalogue: Catalogue, texts: Texts, requests: Requests) -> pa.Ar
     return pa.ListArray.from_arrays(offsets(requests), structs)
 
 
-def listed(requests: Requests) -> npt.NDArray[np.bool_]:
+def listed(requests: Exposures) -> npt.NDArray[np.bool_]:
     """Which slots hold candidates, [n, K]."""
     return np.arange(requests.items.shape[1]) < requests.width[:, None]
 
 
-def offsets(requests: Requests) -> pa.Array:
+def offsets(requests: Exposures) -> pa.Array:
     """Where each request's candidates begin, and the end."""
     return pa.array(np.concatenate([[0], np.cumsum(requests.width)]).astype(np.int32))
 
 
-def feedback_tables(catalogue: Catalogue, texts: Texts, feedback: Feedback) -> dict[str, pa.Table]:
+def feedback_tables(catalogue: Catalogue, texts: Texts, feedback: Actions) -> dict[str, pa.Table]:
     """Events of each feedback stream."""
     parts = {name: feedback.take(feedback.stream == s) for s, name in enumerate(FEEDBACK)}
     return {name: _feedback_table(catalogue, texts, part) for name, part in parts.items()}
 
 
-def _feedback_table(catalogue: Catalogue, texts: Texts, feedback: Feedback) -> pa.Table:
+def _feedback_table(catalogue: Catalogue, texts: Texts, feedback: Actions) -> pa.Table:
     value = pa.array(feedback.cents / 100)
     priced = pa.array(feedback.stream != CLICK)
     return pa.table(

@@ -24,8 +24,8 @@ JOURNEYS = ("direct", "cross_click", "cross_conversion", "after_cross_click", "u
 
 
 @dataclass(frozen=True)
-class Feedback(Rows):
-    """Events of users on items; columns named after a request hold its number or none."""
+class Actions(Rows):
+    """Events of users on items as a server logs them."""
 
     stream: Numbers
     number: Ints
@@ -33,11 +33,17 @@ class Feedback(Rows):
     user: Numbers
     item: Numbers
     cents: Numbers
-    domain: Numbers
     scenario: Numbers
-    """As logged: none if it is missing."""
+    """None if it is missing."""
     named: Ints
-    """The request that the event names."""
+    """The number of the request that the event names, or none."""
+
+
+@dataclass(frozen=True)
+class Feedback(Actions):
+    """Actions as they are; columns named after a request hold its number or none."""
+
+    domain: Numbers
     via: Ints
     """The request of its own domain on which it happened."""
     cause: Ints

@@ -1,6 +1,6 @@
 """Requests: who comes when and where, and the ranked candidates that the domain's policy offers."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -27,40 +27,44 @@ class Visits(Rows):
 
 
 @dataclass(frozen=True)
-class Requests(Rows):
-    """Answered visits, [n]; candidates in order of position, [n, K], padded with none."""
+class Exposures(Rows):
+    """Answered visits as a server logs them, [n].
+
+    Candidates are in order of position, [n, K], padded with none.
+    """
 
     number: Ints
     """Unique in the world; the request id is made of it."""
     user: Numbers
-    domain: Numbers
     scenario: Numbers
-    intent: Numbers
-    """Of the query, if there is one."""
-    category: Numbers
-    """What the user has in mind."""
     wording: Numbers
     """The query's words, if there is a query."""
     rare: Ints
     """The number of the query's extra word, if it has one."""
     device: Numbers
-    planted: Numbers
-    """Position of the item that a journey leads to, if the visit is part of one."""
     width: Numbers
     """How many candidates there are."""
     exposed: Numbers
     """How many are shown: those at the first positions."""
     items: Numbers
     cents: Numbers
-    attraction: Floats
-    """P(click | examined)."""
-    conversion: Floats
-    """P(conversion | click)."""
 
-    def logged(self) -> "Requests":
-        """What a server knows: no propensities, [n, 0]."""
-        nothing = self.attraction[:, :0]
-        return replace(self, attraction=nothing, conversion=nothing)
+
+@dataclass(frozen=True)
+class Requests(Exposures):
+    """Answered visits as they are."""
+
+    domain: Numbers
+    intent: Numbers
+    """Of the query, if there is one."""
+    category: Numbers
+    """What the user has in mind."""
+    planted: Numbers
+    """Position of the item that a journey leads to, if the visit is part of one."""
+    attraction: Floats
+    """P(click | examined), [n, K]."""
+    conversion: Floats
+    """P(conversion | click), [n, K]."""
 
 
 @dataclass

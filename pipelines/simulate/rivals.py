@@ -12,7 +12,7 @@ import numpy as np
 
 from pipelines.simulate.feedback import Feedback
 from pipelines.simulate.requests import Requests
-from pipelines.simulate.rival_kernels import bits_of, count_rivals, keys_of
+from pipelines.simulate.rival_kernels import count_rivals
 from pipelines.simulate.rows import Bools, Ints, Numbers, Rows
 from pipelines.simulate.world import World
 
@@ -55,25 +55,21 @@ class Memory:
         return self._rivals(feedback), self._in_time(feedback)
 
     def _rivals(self, feedback: Feedback) -> Numbers:
-        world, items = self.world, self.world.items.count
-        keys = keys_of(feedback.user, feedback.item, items)
-        order = np.argsort(keys)
+        world = self.world
+        order = np.argsort(feedback.user * np.int64(world.items.count) + feedback.item)
+        first = np.searchsorted(feedback.user[order], np.arange(world.users.count + 1))
+        by_user = (order, feedback.item[order], first)
         kept = ("time", "domain", "named", "via", "cause")
-        events = (keys[order], *(getattr(feedback, name)[order] for name in kept))
-        bits = bits_of(keys, 1 << (2 * len(keys)).bit_length())
-        counts = np.zeros(len(feedback), np.int32)
+        events = tuple(getattr(feedback, name) for name in kept)
+        rivals = np.zeros(len(feedback), np.int32)
         for seen in self._seen:
             requests = (seen.number, seen.time, seen.user, seen.domain, seen.exposed, seen.items)
-            count_rivals(
-                requests, events, bits, items, world.target_number, world.lookback_ms, counts
-            )
-        rivals = np.empty_like(counts)
-        rivals[order] = counts
+            count_rivals(requests, events, by_user, world.target_number, world.lookback_ms, rivals)
         return rivals
 
     def _in_time(self, feedback: Feedback) -> Bools:
-        number = np.concatenate([seen.number for seen in self._seen])
+        """Requests are numbered and remembered one after the other, none left out."""
         late = np.concatenate([seen.late for seen in self._seen])
-        at = np.minimum(np.searchsorted(number, feedback.cause), len(number) - 1)
-        known: Bools = (number[at] == feedback.cause) & ~late[at]
+        at = feedback.cause - self._seen[0].number[0]
+        known: Bools = (at >= 0) & ~late[np.maximum(at, 0)]
         return known

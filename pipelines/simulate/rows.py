@@ -16,6 +16,9 @@ NONE = -1
 """In any column of numbers: there is none."""
 
 
+R = TypeVar("R", bound="Rows")
+
+
 @dataclass(frozen=True)
 class Rows:
     """Base of tables: every field is an array whose first axis counts rows, shape [n] or [n, k]."""
@@ -35,14 +38,15 @@ class Rows:
         # Of columns of lists, indexing would copy number by number.
         return type(self)(*(column.take(rows, axis=0) for column in columns))
 
+    def seen_as(self, kind: type[R]) -> R:
+        """The columns of another kind of table, all of which this one has."""
+        return kind(**{f.name: getattr(self, f.name) for f in fields(kind)})
+
     @classmethod
     def concat(cls, parts: Sequence[Self]) -> Self:
         """The rows of one or more tables, one after the other."""
         columns = {f.name: [getattr(part, f.name) for part in parts] for f in fields(cls)}
         return cls(**{name: np.concatenate(arrays) for name, arrays in columns.items()})
-
-
-R = TypeVar("R", bound=Rows)
 
 
 _MOST_PARTS = 16

@@ -20,9 +20,9 @@ from pipelines.simulate.events import (
     item_table,
     retraction_table,
 )
-from pipelines.simulate.feedback import Feedback, Reactions
+from pipelines.simulate.feedback import Actions, Feedback, Reactions
 from pipelines.simulate.journeys import Journeys
-from pipelines.simulate.requests import Requests, Scene
+from pipelines.simulate.requests import Exposures, Requests, Scene
 from pipelines.simulate.rivals import Memory
 from pipelines.simulate.rows import Ints, Queue
 from pipelines.simulate.seeds import Seeds
@@ -145,7 +145,7 @@ class _Simulation:
     def _send_requests(self, rng: Rng, start_ms: int, parts: list[Requests]) -> None:
         if parts:
             requests = Requests.concat(parts)
-            late, copies = self.post.requests.send(rng, requests.logged())
+            late, copies = self.post.requests.send(rng, requests.seen_as(Exposures))
             self.memory.remember(requests, late)
             self.writer.truth("requests", start_ms, self.truth.requests(requests, late, copies))
 
@@ -154,8 +154,9 @@ class _Simulation:
         feedback = self.happening.take_due(end_ms)
         if feedback is None:
             return
-        late, copies = self.post.feedback.send(rng, feedback)
-        self.post.send_unusable(rng, len(self.world.scenarios), feedback)
+        logged = feedback.seen_as(Actions)
+        late, copies = self.post.feedback.send(rng, logged)
+        self.post.send_unusable(rng, len(self.world.scenarios), logged)
         taken, times = delivery.retractions(self.world, rng, feedback)
         told = self.truth.retractions(taken, *self.post.retractions.send(rng, taken))
         self.writer.truth("retractions", start_ms, told)
