@@ -11,7 +11,7 @@ import mlflow.artifacts
 from mlflow.tracking import MlflowClient
 
 from learner.lineage import initial_lineage, lineage_past, next_lineage
-from learner.registry import LINEAGE
+from learner.staging import LINEAGE
 from schemas.errors import UserError
 from schemas.windows.manifest import Manifest
 

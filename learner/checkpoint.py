@@ -91,14 +91,33 @@ class Checkpoints:
         for at, changes in enumerate(snapshot.rows):
             tensors.save(_rows(path, at), changes[-1])
         write_json(path / STATE, snapshot.state)
-        before = self.chain if self._whole is None else (self._whole,)
-        chain = (*before, path.name) if snapshot.rows else ()
+        chain = (*self._built_on, path.name) if snapshot.rows else ()
         if snapshot.pin is not None and not self._stands(self.folder / self._pinned(snapshot.pin)):
             self.pins.pin(snapshot.pin, path.name)
         _commit(path, rows=chain)
         self.chain, self._whole = chain, None
         self._prune()
         return path
+
+    def rows_at(self, snapshot: Snapshot) -> list[list[Changes]]:
+        """Of each table the changes that make it up at a snapshot that is about to be saved.
+
+        Raises UserError if those on the disk are damaged.
+        """
+        folders = [self.folder / name for name in self._built_on]
+        try:
+            for folder in folders:
+                _verified(folder, ROWS)
+            return [
+                [*(tensors.load(_rows(one, at)) for one in folders), changes[-1]]
+                for at, changes in enumerate(snapshot.rows)
+            ]
+        except DAMAGE as error:
+            raise UserError(
+                f"{self.folder}: expected the rows of tables as they were written, received "
+                f"others ({error}). Start the learner again: it goes on from the newest whole "
+                "checkpoint. If the disk fails, move the state folder first."
+            ) from error
 
     def save_whole(self, live: Sequence[Changes]) -> Path:
         """Write all rows as they are read: with the next `save` they make up the tables."""
@@ -177,6 +196,11 @@ class Checkpoints:
         rows = [[tensors.load(_rows(one, at)) for one in chain] for at in range(n_tables)]
         self.chain, self._whole = tuple(commit["rows"]), None
         return Snapshot(parts, state, rows)
+
+    @property
+    def _built_on(self) -> tuple[str, ...]:
+        """The folders whose rows the next snapshot's go on from."""
+        return self.chain if self._whole is None else (self._whole,)
 
     def _numbers(self) -> list[int]:
         if not self.folder.is_dir():

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,21 +12,24 @@ from safetensors import SafetensorError
 from learner import state
 from learner.checkpoint import Checkpoints
 from learner.feed import Feed
-from learner.gate import Decision, GateConfig, decide
+from learner.freshness import FRESHNESS, Freshness
+from learner.gate import GateConfig, decide
 from learner.journal import Entry, Journal
 from learner.logged import losses, scores, table_counts
 from learner.progress import Progress, WindowRef
-from learner.registry import stage
 from learner.scoring import Verdict
 from learner.settings import LearnerSettings
 from learner.settled import Settling
 from learner.shadow import Champion
+from learner.staging import Version, served_tables, stage
 from learner.status import Pulse, Table
 from learner.trainer import Trainer
 from learner.writer import Writer
 from models.batch import UserBatch
+from models.tables.base import Changes
 from schemas.errors import StoreError, UserError
 from schemas.windows.manifest import Manifest
+from schemas.windows.store import WindowStore
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +42,7 @@ class StateFolder:
 
     checkpoints: Checkpoints
     journal: Journal
+    freshness: Freshness
     versions: Path
     predictions: Path
 
@@ -53,7 +58,10 @@ class StateFolder:
             settings.whole_checkpoint_every,
         )
         journal = Journal(settings.state / "metrics.jsonl")
-        return cls(checkpoints, journal, versions, predictions)
+        freshness = Freshness(
+            Journal(settings.state / FRESHNESS), WindowStore(settings.windows).folder
+        )
+        return cls(checkpoints, journal, freshness, versions, predictions)
 
 
 class Loop:
@@ -99,6 +107,8 @@ class Loop:
         self._pulse = pulse
         self._saved: Progress | None = None
         self._batches_since_checkpoint = 0
+        self._shown: UserBatch | None = None
+        """The largest batch trained on in the newest window: what a version's pictures are of."""
 
     def consume(self, manifest: Manifest) -> bool:
         """Score and train on a window, or on what is left of it; false if stopped midway."""
@@ -107,32 +117,36 @@ class Loop:
         self._expect_unchanged(manifest)
         return self._score(manifest) and self._train(manifest)
 
-    def checkpoint(self) -> None:
-        """Begin to save the state, unless it is saved already."""
+    def checkpoint(self, version: Version | None = None) -> None:
+        """Begin to save the state, and before it the version that it is, unless it is saved."""
         self._batches_since_checkpoint = 0
         if self._trainer.progress is self._saved:
             return
         with self._pulse.counted("stall_seconds"):
             journal_bytes = self._folder.journal.flush()
             live = [table.live() for table in self._trainer.tables.values()]
-            self._writer.write(state.snapshot(self._trainer, journal_bytes), live)
+            first = None if version is None else partial(self._stage, version)
+            self._writer.write(state.snapshot(self._trainer, journal_bytes), live, first)
         self._saved = self._trainer.progress
 
     def register(self) -> None:
-        """Stage a version, if a window was learned since the last one, and checkpoint."""
-        if self._trainer.progress.since_version:
-            verdict, layout = self._trainer.since_version, self._trainer.layout
-            decision = decide(verdict, layout, self._gate)
-            log.info("gate %s: %s", decision.tags["gate"], decision.reason)
-            self._stage(decision)
-            self._trainer.begin_version()
-            self._reported()
-        self.checkpoint()
+        """Begin to stage a version, if a window was learned since the last, and checkpoint."""
+        if not self._trainer.progress.since_version:
+            self.checkpoint()
+            return
+        decision = decide(self._trainer.since_version, self._trainer.layout, self._gate)
+        log.info("gate %s: %s", decision.tags["gate"], decision.reason)
+        with self._pulse.counted("stall_seconds"):
+            version = Version.of(self._trainer, decision, self._spec_text, self._shown)
+        self._trainer.begin_version()
+        self.checkpoint(version)
 
-    def _stage(self, decision: Decision) -> None:
+    def _stage(self, version: Version, tables: Sequence[Sequence[Changes]]) -> None:
+        """In the writer's thread: nothing of the trainer is read that training changes."""
         versions = self._folder.versions
         try:
-            stage(versions, self._trainer, self._spec_text, decision)
+            stage(versions, version, served_tables(self._trainer.tables, tables))
+            self._reported()
         except (OSError, SafetensorError) as error:
             raise UserError(
                 f"{versions}: expected room for a version, received: {error}. The last checkpoint "
@@ -193,10 +207,13 @@ class Loop:
 
     def _train(self, manifest: Manifest) -> bool:
         self._pulse.begin_pass()
+        self._shown = None
         with self._feed.batches(manifest, self._trainer.progress.cursor.records) as batches:
             for cursor, batch in self._pulse.fed(batches):
                 loss = self._trainer.train(cursor, batch)
                 self._tell(batch, loss)
+                if self._shown is None or batch.n_samples > self._shown.n_samples:
+                    self._shown = batch
                 self._batches_since_checkpoint += 1
                 if self._checkpoint_is_due():
                     self.checkpoint()
@@ -217,6 +234,7 @@ class Loop:
     def _finish(self, manifest: Manifest) -> None:
         self._write(manifest, losses(self._trainer.progress) | table_counts(self._trainer))
         self._warn_of_full_tables(manifest)
+        self._folder.freshness.learned(self._trainer.progress.step, manifest)
         self._trainer.finish()
         self._pulse.tell(**standing(self._trainer))
         log.info("window %d learned", manifest.window_start_ms)

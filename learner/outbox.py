@@ -15,11 +15,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from requests import RequestException
 
+from learner.freshness import FRESHNESS
 from learner.journal import Journal
 from learner.pins import Pins
-from learner.plot import plot
-from learner.registry import register, waiting
+from learner.plot import plot, plot_freshness, plot_tables
+from learner.registry import register
 from learner.retention import drop_doubles, release, retire
+from learner.staging import waiting
 from learner.status import Mail
 from learner.tracking import Tracker
 
@@ -31,7 +33,7 @@ _UNREACHABLE = (MlflowException, RequestException, OSError)
 
 
 class Outbox:
-    """Sends metrics, registers staged versions and uploads the plot.
+    """Sends metrics, registers staged versions and uploads the plots.
 
     Args:
         client: of the MLflow server.
@@ -130,17 +132,23 @@ class Outbox:
             retire(self._client, self._name, self._keep_versions)
             release(self._client, self._name, self._pins, self._waiting_lineages)
         if staged or closing:
-            self._upload_plot()
+            self._upload_plots()
         if closing:
             self._tracker.finish()
 
     def _waiting_lineages(self) -> set[str]:
         return {one.tags["lineage_id"] for one in waiting(self._versions)}
 
-    def _upload_plot(self) -> None:
-        path = self._versions.parent / "gauc.png"
-        if plot(self._journal, path):
-            self._tracker.log_artifact(path)
+    def _upload_plots(self) -> None:
+        state = self._versions.parent
+        fresh = Journal(state / FRESHNESS)
+        for draw, journal, name in (
+            (plot, self._journal, "gauc.png"),
+            (plot_tables, self._journal, "tables.png"),
+            (plot_freshness, fresh, "freshness.png"),
+        ):
+            if draw(journal, state / name):
+                self._tracker.log_artifact(state / name)
 
 
 def tame_client() -> None:

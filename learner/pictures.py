@@ -3,7 +3,9 @@
 They are drawn where the version is staged, from what its gate has seen.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Lock
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -13,9 +15,11 @@ from learner.metrics.histogram_auc import HistogramAuc
 from learner.metrics.reliability import reliability
 from learner.metrics.scored import Ints
 from learner.scoring import Verdict
+from models.base import HeatMap
 from models.layout import Layout
 
 PANELS = 6
+_DRAWING = Lock()
 
 
 def draw_calibration(verdict: Verdict, layout: Layout, path: Path) -> bool:
@@ -24,8 +28,7 @@ def draw_calibration(verdict: Verdict, layout: Layout, path: Path) -> bool:
     if not tasks:
         return False
     rows = (len(tasks) + 1) // 2
-    figure = Figure(figsize=(9, 1 + 3.4 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 1 + 3.4 * rows)
     figure.suptitle("What was predicted, and how often it happened, since the version before")
     for place, task in enumerate(tasks, start=1):
         axes = figure.add_subplot(rows, 2, place)
@@ -34,8 +37,45 @@ def draw_calibration(verdict: Verdict, layout: Layout, path: Path) -> bool:
             name = f"champion {verdict.shadow.version}"
             _curve(axes, _histogram(verdict.shadow.champion.auc, task), name, "tab:orange")
         _frame(axes, layout.tasks[task])
-    figure.savefig(path, dpi=110)
+    save(figure, path)
     return True
+
+
+def draw_attention(maps: Sequence[HeatMap], path: Path) -> bool:
+    """A panel a heat map, from white, nothing, to the most in it; false without maps."""
+    if not maps:
+        return False
+    width = 2.4 + 0.35 * max(len(one.columns) for one in maps)
+    heights = [1.6 + 0.3 * len(one.rows) for one in maps]
+    figure = new_figure(width, 0.5 + sum(heights))
+    figure.suptitle("Where tokens look: shares of attention, means over one batch", fontsize=10)
+    grid = figure.add_gridspec(len(maps), 1, height_ratios=heights)
+    for place, one in enumerate(maps):
+        _heat(figure.add_subplot(grid[place]), one)
+    save(figure, path)
+    return True
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """One that is drawn without a display; sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Draw it; two threads take turns, for what matplotlib keeps of fonts and text is shared."""
+    with _DRAWING:
+        figure.savefig(path, dpi=110)
+
+
+def _heat(axes: Axes, one: HeatMap) -> None:
+    shares = one.shares.float().cpu().numpy()
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, aspect="auto")
+    axes.set_title(one.title, fontsize=9)
+    axes.set_xticks(range(len(one.columns)), one.columns, rotation=60, ha="right", fontsize=7)
+    axes.set_yticks(range(len(one.rows)), one.rows, fontsize=7)
+    axes.figure.colorbar(image, ax=axes, fraction=0.04)
 
 
 def _histogram(auc: HistogramAuc, task: int) -> Ints:

@@ -1,4 +1,4 @@
-"""One picture of how the model does: prequential GAUC by window, against the item baseline."""
+"""Pictures over windows: prequential GAUC, how tables fill up, how fresh the weights were."""
 
 import re
 from collections import defaultdict
@@ -7,16 +7,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from learner.freshness import SINCE_END, SINCE_SEALED
 from learner.journal import Journal
 from learner.metrics import ALL
+from learner.pictures import new_figure, save
 from learner.promotion import CHAMPION
 
 BASELINE = "baseline_item_ctr"
 PANELS = 6
 """All scenarios together, and the largest ones."""
+
+ROWS = "tables/rows"
+FATES = {"expired": "tab:gray", "given_on": "tab:orange", "refused": "tab:red"}
+"""What became of ids, with a colour."""
 
 Series = dict[datetime, float]
 
@@ -29,12 +33,44 @@ def plot(journal: Journal, path: Path) -> bool:
         return False
     scenarios = _largest(series, task)
     rows = (len(scenarios) + 1) // 2
-    figure = Figure(figsize=(11, 1 + 2.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 1 + 2.6 * rows)
     figure.suptitle(f"{task}: GAUC of each window, scored before it was trained on")
     for place, scenario in enumerate(scenarios, start=1):
         _panel(figure.add_subplot(rows, 2, place), series, task, scenario)
-    figure.savefig(path, dpi=110)
+    save(figure, path)
+    return True
+
+
+def plot_tables(journal: Journal, path: Path) -> bool:
+    """Draw how the tables filled up, and what became of ids; false if there is nothing to draw."""
+    series = _series(journal)
+    if ROWS not in series:
+        return False
+    figure = new_figure(9, 6)
+    figure.suptitle("Embedding tables after each window, all tables together")
+    rows, ids = figure.subplots(2, 1, sharex=True)
+    _line(rows, series[ROWS], "ids that have a row", "tab:blue")
+    for what, colour in FATES.items():
+        _line(ids, series.get(f"tables/{what}", {}), what.replace("_", " "), colour)
+    _dress(rows, "rows")
+    _dress(ids, "since the state began")
+    save(figure, path)
+    return True
+
+
+def plot_freshness(journal: Journal, path: Path) -> bool:
+    """Draw the delays that `learner.freshness` noted; false if there are none."""
+    series = _series(journal)
+    if SINCE_END not in series:
+        return False
+    figure = new_figure(9, 4)
+    figure.suptitle("How long after it a window was learned")
+    axes = figure.subplots()
+    _line(axes, series[SINCE_END], "since the window's end", "tab:blue")
+    _line(axes, series.get(SINCE_SEALED, {}), "since it was sealed", "tab:orange")
+    axes.set_yscale("log")
+    _dress(axes, "seconds")
+    save(figure, path)
     return True
 
 
@@ -65,7 +101,11 @@ def _panel(axes: Axes, series: Mapping[str, Series], task: str, scenario: str) -
         _line(axes, champion, "champion, on the same samples", "tab:orange")
     axes.axhline(0.5, color="black", linewidth=0.5)
     axes.set_title("all scenarios" if scenario == ALL else scenario, fontsize=10)
-    axes.set_ylabel("GAUC")
+    _dress(axes, "GAUC")
+
+
+def _dress(axes: Axes, what: str) -> None:
+    axes.set_ylabel(what)
     axes.tick_params(axis="x", labelrotation=30, labelsize=7)
     axes.legend(fontsize=8)
 

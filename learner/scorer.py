@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from learner import tensors
 from learner.requests import Request, request_batch
@@ -20,7 +21,6 @@ from learner.tree import flatten, unflatten
 from models import create
 from models.base import RankingModel
 from models.layout import Layout
-from models.tables import tables_in
 from schemas.durable import write_bytes, write_json
 from schemas.spec import Spec, parse
 
@@ -57,13 +57,9 @@ class Scorer:
 
 
 def save_scorer(
-    folder: Path, model: RankingModel, named: Mapping[str, Any], spec_text: str
+    folder: Path, state: Mapping[str, Tensor], named: Mapping[str, Any], spec_text: str
 ) -> None:
-    """Write a model; `named` holds `model`, `preset` and `overrides`."""
-    state = model.state_dict()
-    for name, table in tables_in(model).items():
-        for beside in table.kept_beside:
-            del state[f"{name}.{beside}"]
+    """Write a model's state; `named` holds `model`, `preset` and `overrides`."""
     weights, form = flatten(state)
     tensors.save(folder / "weights.safetensors", weights)
     write_json(folder / "form.json", form)

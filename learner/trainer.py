@@ -17,6 +17,7 @@ from learner.scoring import Verdict, judge
 from learner.shadow import Champion
 from learner.step import Step
 from models import create
+from models.base import HeatMap
 from models.batch import UserBatch
 from models.layout import Layout
 from models.optimisers import Optimisers
@@ -114,6 +115,12 @@ class Trainer:
         with torch.no_grad(), self.optimisers.average.in_place():
             logits: Tensor = self.model(batch.to(self.device))
         return logits
+
+    def heat_maps(self, batch: UserBatch) -> tuple[HeatMap, ...]:
+        """Where the model's tokens look, with the weights that serve."""
+        self.model.eval()
+        with torch.no_grad(), self.optimisers.average.in_place():
+            return self.model.heat_maps(batch.to(self.device))
 
     def dense_state(self) -> dict[str, Tensor]:
         """All of the model that is in no table, by name; not copied."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
@@ -13,6 +13,8 @@ from models.tables.base import Changes
 from schemas.errors import UserError
 
 log = logging.getLogger(__name__)
+
+Stage = Callable[[Sequence[Sequence[Changes]]], None]
 
 
 class Writer:
@@ -30,17 +32,20 @@ class Writer:
         """Whether `write` would have to wait."""
         return self._last is not None and not self._last.done()
 
-    def write(self, snapshot: Snapshot, live: Sequence[Changes]) -> None:
+    def write(
+        self, snapshot: Snapshot, live: Sequence[Changes], first: Stage | None = None
+    ) -> None:
         """Begin to write a snapshot and, where it is time for it, all rows as they are.
 
-        Waits for the snapshot before, and raises what `wait` raises.
+        `first` is called before, with the changes that make up each table: what it writes is
+        there when the snapshot is. Waits for the snapshot before, and raises what `wait` raises.
         """
         self.wait()
         whole = live if self._checkpoints.wants_whole else ()
-        self._last = self._pool.submit(self._write, snapshot, whole)
+        self._last = self._pool.submit(self._write, snapshot, whole, first)
 
     def wait(self) -> None:
-        """Wait until all is on the disk. Raises UserError if the disk did not take it."""
+        """Wait until all is on the disk. Raises UserError if it did not take it, or is damaged."""
         last, self._last = self._last, None
         try:
             if last is not None:
@@ -61,7 +66,9 @@ class Writer:
         if failed is not None:  # Nobody waited for it, as something else went wrong too.
             log.error("the last checkpoint was not written: %s", failed)
 
-    def _write(self, snapshot: Snapshot, whole: Sequence[Changes]) -> None:
+    def _write(self, snapshot: Snapshot, whole: Sequence[Changes], first: Stage | None) -> None:
+        if first is not None:
+            first(self._checkpoints.rows_at(snapshot))
         self._checkpoints.save(snapshot)
         self.saved_at_s = time.monotonic()
         if whole:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -14,6 +15,17 @@ from schemas.errors import UserError
 
 class ModelError(UserError):
     """A model, preset or configuration that does not exist or does not fit together."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """How much some tokens look at others; a row of NaN was not there to look."""
+
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    shares: Tensor
+    """[rows, columns]; a row sums to 1."""
 
 
 class RankingModel(nn.Module, ABC):
@@ -41,3 +53,10 @@ class RankingModel(nn.Module, ABC):
     def tokens(self, batch: UserBatch) -> Mapping[str, int]:  # noqa: ARG002
         """How many tokens the model makes of a batch, by kind; none if it has no tokens."""
         return {}
+
+    def heat_maps(self, batch: UserBatch) -> tuple[HeatMap, ...]:  # noqa: ARG002
+        """Where tokens look, as means over a batch, for a person; none if there is no such thing.
+
+        It is called in evaluation mode and without gradients.
+        """
+        return ()

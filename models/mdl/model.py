@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from models.axes import Axes, Labels, under
-from models.base import RankingModel
+from models.base import HeatMap, RankingModel
 from models.batch import UserBatch
 from models.layers.grouped import uniform
 from models.layout import Layout
@@ -66,7 +66,7 @@ class Mdl(RankingModel):
         groups = groups_of(layout, config.groups)
         self.feature_tokens = tuple(group.name for group in groups)
         self.width = width_of(config, len(groups))
-        self.n_scenarios = len(layout.scenarios)
+        self.scenarios, self.tasks = layout.scenarios, layout.tasks
         shape = Shape(
             features=len(groups),
             scenarios=len(layout.scenarios),
@@ -130,8 +130,19 @@ class Mdl(RankingModel):
                 found.append(_mean_attention(shares, plan.selection))
         return tuple(found)
 
+    def heat_maps(self, batch: UserBatch) -> tuple[HeatMap, ...]:
+        """Of each block, the feature tokens that task and scenario tokens look at."""
+        return tuple(
+            HeatMap(f"block {block}: {kind} tokens", rows, self.feature_tokens, shares)
+            for block, found in enumerate(self.attention(batch), start=1)
+            for kind, rows, shares in (
+                ("task", self.tasks, found.task),
+                ("scenario", (*self.scenarios, "global"), found.scenario),
+            )
+        )
+
     def _membership(self, batch: UserBatch, membership_QS: Tensor | None) -> Tensor:
-        return own_scenario(batch, self.n_scenarios) if membership_QS is None else membership_QS
+        return own_scenario(batch, len(self.scenarios)) if membership_QS is None else membership_QS
 
     def _tokens(self, batch: UserBatch, plan: Plan) -> Tokens:
         return Tokens(self.features(batch, plan), *self.prompts(batch, plan))

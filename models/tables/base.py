@@ -1,7 +1,7 @@
 """What every embedding table offers, whether its rows are fixed in number or grow."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -55,6 +55,14 @@ class EmbeddingTable(nn.Module, ABC):
         """Become what `changes` gave, call after call, from the first on or from a `live`.
 
         Raises ValueError if the table has no room for it or is of another width.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def whole(parts: Sequence[Changes]) -> dict[str, Tensor]:
+        """What `live` gives of the table that these make up, as `restore` takes them.
+
+        It needs no table and touches none, so that another thread may do it.
         """
 
     def tick(self) -> None:

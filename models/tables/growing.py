@@ -1,7 +1,7 @@
 """A table in which no two ids share a row, which grows with the ids and lets go of unused ones."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ from models.tables.base import Changes, EmbeddingTable, untouched_zeros
 from models.tables.index import Ints
 from models.tables.initial import initial_rows
 from models.tables.slots import NONE, Slots
+from models.tables.whole import overlaid, whole_rows, whole_slots
+
+Array = TypeVar("Array")
 
 MISSING, RARE, FIRST = 0, 1, 2
 """Row of absent values, row of ids without a row of their own, and the first of the others."""
@@ -137,6 +140,15 @@ class GrowingTable(EmbeddingTable):
         self.slots.end()
         self._seen.end()
 
+    @staticmethod
+    def whole(parts: Sequence[Changes]) -> dict[str, Tensor]:
+        slots = whole_slots([_slots_of(one) for one in parts])
+        seen = whole_slots([_seen_of(one) for one in parts])
+        sightings = overlaid([(one.get(f"{_SEEN}slots"), one["sightings"]) for one in parts])
+        arrays = slots | _named_seen(seen) | {"sightings": sightings, "salt": parts[-1]["salt"]}
+        by_row = [name for name in parts[-1] if name not in arrays.keys() | _PLACES]
+        return arrays | whole_rows(parts, by_row)
+
     def _part(
         self, arrays: dict[str, Ints], sightings: Ints, by_row: dict[str, Tensor]
     ) -> dict[str, Tensor]:
@@ -153,7 +165,7 @@ class GrowingTable(EmbeddingTable):
                 f"expected at most {len(self.weight):,} rows of {self.dim} numbers, "
                 f"received {rows[-1] + 1:,} of {width}"
             )
-        seen = {k.removeprefix(_SEEN): one for k, one in arrays.items() if k.startswith(_SEEN)}
+        seen = _seen_of(arrays)
         self._sightings[seen.get("slots", slice(len(seen["ids"])))] = arrays["sightings"]
         self._seen.take_over(seen)
         self.slots.take_over(arrays | ({"slots": rows[FIRST:] - FIRST} if "rows" in arrays else {}))
@@ -196,8 +208,20 @@ class GrowingTable(EmbeddingTable):
 _SEEN = "seen_"
 
 
-def _named_seen(seen: Mapping[str, Ints]) -> dict[str, Ints]:
+_PLACES = {"rows", f"{_SEEN}slots"}
+"""Of changes: which rows, and which slots of the ids that were seen."""
+
+
+def _named_seen(seen: Mapping[str, Array]) -> dict[str, Array]:
     return {f"{_SEEN}{name}": array for name, array in seen.items()}
+
+
+def _seen_of(part: Mapping[str, Array]) -> dict[str, Array]:
+    return {k.removeprefix(_SEEN): one for k, one in part.items() if k.startswith(_SEEN)}
+
+
+def _slots_of(part: Changes) -> Changes:
+    return {**part, "slots": part["rows"][FIRST:] - FIRST} if "rows" in part else part
 
 
 def _copied(values: Tensor, rows: Ints) -> Tensor:

@@ -1,12 +1,13 @@
 """A table of fixed size in which ids that fall on one row share it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.tables.base import Changes, EmbeddingTable
+from models.tables.whole import whole_rows
 
 
 class HashedTable(EmbeddingTable):
@@ -51,6 +52,10 @@ class HashedTable(EmbeddingTable):
             for name, values in self.by_row.items():
                 self._take_over(values, part[name], part.get("rows"))
         self._changed.zero_()
+
+    @staticmethod
+    def whole(parts: Sequence[Changes]) -> dict[str, Tensor]:
+        return whole_rows(parts, [name for name in parts[-1] if name != "rows"])
 
     def _take_over(self, values: Tensor, received: Tensor, rows: Tensor | None) -> None:
         last = len(received) if rows is None or not len(rows) else int(rows[-1]) + 1

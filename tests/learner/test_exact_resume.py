@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 import torch
-from mlflow.tracking import MlflowClient
 
 import models
-from learner import checkpoint, registry
+from learner import checkpoint, registry, staging
 from learner.daemon import run
 from learner.settings import LearnerSettings
-from learner.trainer import Trainer
 from tests.learner.runs import assert_same_state, shop
+from tests.learner.told import told_mlflow
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
 MOMENTS: dict[str, tuple[Any, str]] = {
     "a checkpoint is written and not committed": (checkpoint, "_commit"),
-    "a version is staged and its checkpoint not begun": (Trainer, "begin_version"),
+    "a version is half staged": (staging, "version_tags"),
+    "a version is staged and its checkpoint not begun": (staging, "flush"),
     "artifacts are sent and the version not created": (registry, "_ensure_registered_model"),
     "the version is created and still staged": (registry.Staged, "discard"),
 }
@@ -47,23 +47,6 @@ def exit_code(target: Callable[..., None], *args: object) -> int | None:
     process.start()
     process.join()
     return process.exitcode
-
-
-def told_mlflow(uri: str, name: str) -> tuple[dict[str, object], list[str]]:
-    """All metrics of all runs by day, step, time and value; lineages by version."""
-    client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name(name)
-    assert experiment is not None
-    metrics: dict[str, object] = {}
-    for found in client.search_runs([experiment.experiment_id]):
-        day = found.data.tags.get("day", "all")
-        for key in found.data.metrics:
-            history = client.get_metric_history(found.info.run_id, key)
-            assert f"{day}/{key}" not in metrics
-            metrics[f"{day}/{key}"] = sorted((m.step, m.timestamp, m.value) for m in history)
-    versions = client.search_model_versions(f"name='{name}'")
-    by_number = sorted(versions, key=lambda one: int(one.version))
-    return metrics, [one.tags["lineage_id"] for one in by_number]
 
 
 @pytest.mark.slow

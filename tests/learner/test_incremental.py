@@ -89,6 +89,33 @@ def test_a_learner_that_goes_on_writes_on_what_it_was_given(tmp_path: Path) -> N
     assert_holds(Checkpoints(tmp_path).newest(), second.stood)
 
 
+def test_the_rows_at_a_snapshot_are_those_of_the_table_before_it_is_saved(tmp_path: Path) -> None:
+    learning, wholes = Learning(tmp_path), 0
+    for _ in range(9):
+        learning.learn()
+        stood = {name: one.clone() for name, one in learning.table.live().items()}
+        snapshot = Snapshot({}, {}, [[learning.table.changes()]])
+        [parts] = learning.checkpoints.rows_at(snapshot)
+        wholes += "rows" not in parts[0]
+        whole, live = learning.checkpoints.wants_whole, learning.table.live()
+        learning.checkpoints.save(snapshot)
+        learning.learn()
+        assert_same_tensors(GrowingTable.whole(parts), stood)
+        if whole:
+            learning.checkpoints.save_whole([live])
+    assert wholes >= 2
+
+
+def test_rows_that_were_damaged_meanwhile_are_not_made_a_version_of(tmp_path: Path) -> None:
+    learning = Learning(tmp_path)
+    learning.learn()
+    path = learning.save() / "rows-00.safetensors"
+    path.write_bytes(path.read_bytes()[:-7] + b"damaged")
+    learning.learn()
+    with pytest.raises(UserError, match="expected the rows of tables as they were written"):
+        learning.checkpoints.rows_at(Snapshot({}, {}, [[learning.table.changes()]]))
+
+
 def test_what_no_kept_checkpoint_needs_is_removed(tmp_path: Path) -> None:
     learning = Learning(tmp_path, whole_every=2, keep=1)
     for _ in range(9):

@@ -61,7 +61,9 @@ def test_metrics_and_versions_reach_mlflow(tmp_path: Path, mlflow_uri: str) -> N
         (e.step, e.time_ms, e.metrics["click/all/auc"]) for e in auc
     ]
     artifacts = [file.path for file in client.list_artifacts(summary.run_id)]
-    assert {"gauc.png", "calibration.png"} <= set(artifacts)
+    pictures = {"gauc.png", "tables.png", "freshness.png", "calibration.png"}
+    assert pictures <= set(artifacts)
+    assert "attention.png" not in artifacts  # there is none in this model
     versions = client.search_model_versions("name='reach'")
     assert len(versions) == len(summary.versions) == 2
     newest = client.get_model_version_by_alias("reach", CHALLENGER)

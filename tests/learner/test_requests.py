@@ -47,7 +47,8 @@ def rows(arrays: object) -> list[dict[str, object]]:
 def test_a_request_scores_as_it_does_in_its_window(name: str, tmp_path: Path) -> None:
     users = records(np.random.default_rng(3), START_MS, np.arange(6))
     model = create(name, LAYOUT, "tiny", seed=1).eval()
-    save_scorer(tmp_path, model, {"model": name, "preset": "tiny", "overrides": {}}, SPEC_TEXT)
+    named = {"model": name, "preset": "tiny", "overrides": {}}
+    save_scorer(tmp_path, model.state_dict(), named, SPEC_TEXT)
     requests = [as_request(user, one) for user in users.to_pylist() for one in user["requests"]]
     with torch.no_grad():
         expected = model(user_batch(pack(users), LAYOUT)).sigmoid()

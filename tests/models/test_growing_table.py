@@ -339,6 +339,7 @@ def test_changes_one_after_another_make_the_state() -> None:
     def check() -> None:
         parts.append(table.changes())
         assert_same(dict(again_of(parts).state_dict()), dict(table.state_dict()))
+        assert_same(GrowingTable.whole(parts), table.live())
 
     trained(table, range(30), check)
     assert table.slots.counts["given_on"] + table.slots.counts["expired"] > 20
@@ -381,9 +382,10 @@ def test_what_is_read_of_a_table_while_it_changes_is_mended_by_its_changes(
     }
     half = len(live["weight"]) // 2
     torn["weight"] = torch.cat([early["weight"][:half], late["weight"][half:]])
-    again = small_table()
-    again.restore([torn, table.changes()])
+    again, parts = small_table(), [torn, table.changes()]
+    again.restore(parts)
     assert_same(dict(again.state_dict()), dict(table.state_dict()))
+    assert_same(GrowingTable.whole(parts), table.live())
 
 
 def test_what_did_not_change_is_not_given_again() -> None:
@@ -412,6 +414,7 @@ def test_a_fixed_table_gives_the_rows_that_the_optimiser_touched() -> None:
     assert [part["rows"].tolist() for part in parts[1:]] == [[4, 5], [5], [10]]
     again.restore(parts)
     assert_same(dict(again.state_dict()), dict(table.state_dict()))
+    assert_same(HashedTable.whole(parts), table.live())
 
 
 def test_a_state_that_has_no_room_is_refused() -> None:
