@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from models.axes import Axes, Labels, Read, under, wide
 from models.base import RankingModel
 from models.batch import UserBatch
+from models.device import moved
 from models.layers.mmoe import MmoeHeads
 from models.layout import Layout
 from models.mtfm.config import PRESETS, MtfmConfig
@@ -64,7 +65,7 @@ class Mtfm(RankingModel):
         )
 
     def forward(self, batch: UserBatch) -> Tensor:
-        plan = plan_of(batch, *self.sizes)
+        plan = moved(plan_of(batch, *self.sizes), self.device)
         x, samples = self.tokenizer(batch, plan)
         for layer in self.layers:
             x = layer(x, plan)
