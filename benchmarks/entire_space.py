@@ -77,7 +77,9 @@ class Truth:
     """The tables of truth."""
 
     def __init__(self, root: Path) -> None:
-        self.queries = pl.read_parquet(root / "queries.parquet").select("query", asked="intent")
+        # Not of `queries.parquet`, which leaves out what was asked once.
+        requests = pl.read_parquet(root / "requests" / "*.parquet", columns=["query", "intent"])
+        self.queries = requests.rename({"intent": "asked"}).drop_nulls().unique()
         self.items = pl.read_parquet(root / "items.parquet").select(
             "item_id", "category", item_intent="intent"
         )

@@ -116,7 +116,7 @@ class Scene:
             width=width,
             exposed=exposed,
             items=items,
-            cents=self.catalogue.cents[items],
+            cents=self.catalogue.cents.take(items),
             attraction=attraction,
             conversion=conversion,
         )

@@ -28,6 +28,8 @@ from schemas.spec import Spec
 ROW_GROUP_ROWS = 50_000
 PAGE_BYTES = 1 << 18
 """What a core's cache holds while a page is compressed."""
+VALUES_AT_ONCE = 1 << 14
+"""Lists are written so many of their elements at a time: each turn has a cost of its own."""
 TRUTH_TABLES = ("requests", "feedback", "retractions", "items", "queries", "examination")
 _SLICE_FILE = "????????T??????Z"
 
@@ -113,16 +115,19 @@ class Writer:
 def _write_parquet(table: pa.Table, file: Path) -> None:
     """Dictionaries, statistics and compression where they serve only: elsewhere they cost most."""
     leaves = [leaf for column in table.schema for leaf in _leaves(column, column.name)]
-    pq.write_table(
-        table,
-        file,
-        compression={path: _compression(path, kind) for path, kind in leaves},
-        use_dictionary=[path for path, kind in leaves if pa.types.is_dictionary(kind)],
-        write_statistics=["time_ms"],
-        data_page_size=PAGE_BYTES,
-        row_group_size=ROW_GROUP_ROWS,
-        store_schema=False,
-    )
+    # A path would be asked which file system it is on, which costs as much as a small table.
+    with pa.OSFile(str(file), "wb") as sink:
+        pq.write_table(
+            table,
+            sink,
+            compression={path: _compression(path, kind) for path, kind in leaves},
+            use_dictionary=[path for path, kind in leaves if pa.types.is_dictionary(kind)],
+            write_statistics=["time_ms"],
+            data_page_size=PAGE_BYTES,
+            write_batch_size=VALUES_AT_ONCE,
+            row_group_size=ROW_GROUP_ROWS,
+            store_schema=False,
+        )
 
 
 def _compression(path: str, kind: pa.DataType) -> str:
