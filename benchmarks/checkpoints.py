@@ -2,12 +2,14 @@
 
 A DLRM-MLP on KuaiRand's spec whose item table holds 1 GB trains on made-up batches whose ids are
 of a Zipf distribution, and begins a checkpoint every 200 steps; one of them comes with all rows
-being written while training goes on. Figures:
+being written while training goes on. Then a version is registered. Figures:
 
 - the time in which training waits for checkpoints, as a share of all the time;
 - bytes of the tables' changes over the bytes that the changed rows have in memory;
 - the processor time to restore the newest checkpoint, checked to be equal to the bit, over that
-  to read all its files into memory; both find the files in the system's cache.
+  to read all its files into memory; both find the files in the system's cache;
+- the time in which training waits for a version over that until it is on the disk, checked to hold
+  the weights of its moment.
 
     python benchmarks/checkpoints.py [--rows 3900000] [--steps 200]
 """
@@ -15,7 +17,7 @@ being written while training goes on. Figures:
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -24,22 +26,25 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from learner import state
+from learner import state, tensors
 from learner.checkpoint import Checkpoints
 from learner.config import LearnerConfig, learner_config
 from learner.cursor import Cursor
+from learner.gate import Decision
+from learner.staging import Version, served_tables, stage
 from learner.trainer import Identity, Trainer
 from learner.writer import Writer
 from millstream import shipped
 from models.batch import UserBatch
 from models.tables import EmbeddingTable
+from models.tables.base import Changes
 from schemas.spec import Spec, load
 from tests.models.builder import BatchBuilder, UserShape
 
 SHAPES = [UserShape(history=40, recent=5, requests=(2, 2))] * 128
 DIM, TABLE_ROWS = 64, 1 << 22
 INTERVALS, BATCHES, REPEATS = 4, 8, 3
-WAIT_SHARE, BYTES, BACK = 0.03, 1.2, 1.5
+WAIT_SHARE, BYTES, BACK, VERSION = 0.03, 1.2, 1.5, 0.1
 
 
 class ZipfIds(BatchBuilder):
@@ -72,6 +77,7 @@ def main() -> None:
         train_with_checkpoints(trainer, checkpoints, options.steps)
         bytes_per_change(checkpoints, trainer)
         way_back(checkpoints, trainer, lambda: new_trainer(spec, config))
+        version_beside_training(checkpoints, trainer, Path(folder))
 
 
 def new_trainer(spec: Spec, config: LearnerConfig) -> Trainer:
@@ -154,6 +160,34 @@ def way_back(checkpoints: Checkpoints, trainer: Trainer, new: Callable[[], Train
     for read_s, restore_s in zip(reads, restores, strict=True):
         print(f"read {read_s:.2f} s, restored {restore_s:.2f} s")
     figure("checkpoint_restore_per_read", median(restores) / median(reads), BACK)
+
+
+def version_beside_training(checkpoints: Checkpoints, trainer: Trainer, folder: Path) -> None:
+    """Register a version after some more steps, as the learner does it, and wait for it."""
+    batches = cycle([ZipfIds(BATCHES, trainer.layout).batch(SHAPES)])
+    with Writer(checkpoints) as writer:
+        train(trainer, batches, BATCHES, writer)
+        begun = time.perf_counter()
+        version = Version.of(trainer, Decision(True, "made up"), "")
+        live = [table.live() for table in trainer.tables.values()]
+        writer.write(state.snapshot(trainer, 0), live, partial(staged, folder, version, trainer))
+        waited_s = time.perf_counter() - begun
+        writer.wait()
+        written_s = time.perf_counter() - begun
+    [weights] = folder.glob("*-*/model/weights.safetensors")
+    served = tensors.load(weights)
+    for name, one in trainer.model.state_dict().items():
+        if not torch.equal(served[name], one):
+            raise SystemExit(f"expected {name} as it was, received something else in the version")
+    print(f"a version: training waits {waited_s * 1000:.0f} ms, written after {written_s:.2f} s")
+    figure("version_wait_per_write", waited_s / written_s, VERSION)
+
+
+def staged(
+    folder: Path, version: Version, trainer: Trainer, rows: Sequence[Sequence[Changes]]
+) -> None:
+    """As the learner's writer does it."""
+    stage(folder, version, served_tables(trainer.tables, rows))
 
 
 def restore(trainer: Trainer, checkpoints: Checkpoints) -> None:

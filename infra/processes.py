@@ -99,6 +99,24 @@ class Process:
                 self._process.wait(patience_s)
             self.kill()
 
+    def ask(self) -> None:
+        """Send it SIGTERM, and do not wait."""
+        if self._process is not None:
+            self._process.terminate()
+
+    def exit_code(self, patience_s: float) -> int:
+        """Wait for its end. Raises UserError, with the end of its log, if it goes on for longer."""
+        if self._process is None:
+            raise UserError(f"{self.log}: expected {self.name} to run, received nobody")
+        try:
+            return self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise UserError(
+                f"{self.log}: expected {self.name} to end within {patience_s:.0f} s, received no "
+                f"end. Its log ends: {self._log_end()}"
+            ) from None
+
     def kill(self) -> None:
         """End it and its children at once, as a machine that fails does."""
         if self._process is not None:

@@ -86,21 +86,33 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _spawn(folder: Path, stores: Stores, port: int) -> subprocess.Popen[bytes]:
+def server_command(stores: Stores, port: int) -> list[str]:
+    """What starts a server with one worker on a port of this machine."""
     command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--backend-store-uri", stores.database]
     command += ["--artifacts-destination", stores.artifacts]
-    command += ["--host", HOST, "--port", str(port), "--workers", "1"]
+    return [*command, "--host", HOST, "--port", str(port), "--workers", "1"]
+
+
+def server_environment(stores: Stores) -> dict[str, str]:
+    """What a server needs to find in its environment."""
     own = Path(sys.executable).parent
-    environment = os.environ | {
+    return {
         "PATH": f"{own}{os.pathsep}{os.environ.get('PATH', '')}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         **stores.environment,
     }
+
+
+def _spawn(folder: Path, stores: Stores, port: int) -> subprocess.Popen[bytes]:
     with (folder / "server.log").open("ab") as log:
         return subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, start_new_session=True
+            server_command(stores, port),
+            stdout=log,
+            stderr=log,
+            env=os.environ | server_environment(stores),
+            start_new_session=True,
         )
 
 

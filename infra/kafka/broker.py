@@ -50,10 +50,14 @@ class Broker:
         the log, if no answer comes.
         """
         check_free(self.port)
+        self._process.start(self.command())
+        self._process.wait_for(lambda: answers(self.address), self.address, patience_s)
+
+    def command(self) -> list[str]:
+        """What starts it; its folder is made ready first, if it is new."""
         if not (self.folder / "data").exists():
             self._format()
-        self._process.start(self._java("kafka.Kafka", self._properties()))
-        self._process.wait_for(lambda: _answers(self.address), self.address, patience_s)
+        return self._java("kafka.Kafka", self._properties())
 
     @property
     def pid(self) -> int | None:
@@ -119,7 +123,7 @@ def local_kafka(
         broker.stop()
 
 
-def _answers(address: str) -> bool:
+def answers(address: str) -> bool:
     """Whether a listening broker also tells about its cluster."""
     if not listens(int(address.rpartition(":")[2])):
         return False

@@ -56,8 +56,9 @@ def new_index(most: int) -> IdIndex:
 def insert_all(index, ids, there):  # type: ignore[no-untyped-def]
     """Give each of these ids, where it is `there`, its place as its slot; the index is empty.
 
-    Ids are first sorted by segment, so that memory is met in order: several times as fast as
-    `insert` for each. All segments have the same depth, the least at which none is overfull.
+    Ids and slots are first sorted by segment, so that memory is met in order: several times as
+    fast as `insert` for each. All segments have the same depth, the least at which none is
+    overfull.
     """
     hashes, n = np.empty(len(ids), np.uint64), 0
     for slot in range(len(ids)):
@@ -71,16 +72,15 @@ def insert_all(index, ids, there):  # type: ignore[no-untyped-def]
         depth += 1
         starts = _starts(hashes, there, depth)
     _make_even(index, depth)
-    slots, ends = np.empty(n, np.int64), starts.copy()
+    sorted_ids, slots, ends = np.empty(n, np.int64), np.empty(n, np.int64), starts.copy()
     for slot in range(len(ids)):
         if there[slot]:
             segment = hashes[slot] >> np.uint64(64 - depth)
-            slots[ends[segment]] = slot
+            sorted_ids[ends[segment]], slots[ends[segment]] = ids[slot], slot
             ends[segment] += 1
     for segment in range(1 << depth):
         for at in range(starts[segment], starts[segment + 1]):
-            slot = slots[at]
-            _put(index, segment, hashes[slot], ids[slot], slot)
+            _put(index, segment, _hash(sorted_ids[at]), sorted_ids[at], slots[at])
 
 
 @njit(cache=True)
