@@ -147,21 +147,9 @@ class _Bench:
         before, begun_s = self.cpu_s(), time.perf_counter()
         run_flink(settings)
         whole_s, after = time.perf_counter() - begun_s, self.cpu_s()
-        wall_s = self.running_s(settings.job_name)
+        wall_s = self.servers.running_s(settings.job_name)
         spent = tuple(b - a for a, b in zip(before, after, strict=True))
         return Run(_digests(out / "windows"), wall_s, whole_s - wall_s, spent)
-
-    def running_s(self, name: str) -> float:
-        """How long all stages of the last job of this name ran at the same time."""
-        ask = self.servers.cluster.ask
-        jobs = [job for job in ask("/jobs/overview")["jobs"] if job["name"] == name]
-        job = max(jobs, key=lambda one: one["start-time"])["jid"]
-        subtasks = [
-            subtask
-            for vertex in ask(f"/jobs/{job}")["vertices"]
-            for subtask in ask(f"/jobs/{job}/vertices/{vertex['id']}")["subtasks"]
-        ]
-        return min(subtask["status-duration"]["RUNNING"] for subtask in subtasks) / 1_000
 
     def cpu_s(self) -> tuple[float, float]:
         """CPU time so far of the task managers, and of the workers and their pool."""

@@ -4,7 +4,7 @@ A real broker on this machine; each side runs in a process of its own on one cor
 the others. Repeats are interleaved and the median counts; first it is checked that all sides seal
 the same windows. Also told: the ratio of processor time, which a busy machine blurs less.
 
-    python benchmarks/kafka_speed.py [--events 500000] [--quick]
+    python benchmarks/kafka_speed.py [--full]
 """
 
 import argparse
@@ -33,6 +33,7 @@ from schemas.spec import Spec
 from schemas.windows import WindowStore
 
 SHARDS, PARTITIONS, PACK, REPEATS = 16, 4, 1_000, 3
+EVENTS, FULL_EVENTS = 125_000, 500_000
 SIDES = ("files", "packed", "json")
 GOALS = {"packed": 0.7, "json": 0.3}
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,7 +51,7 @@ class Run:
 def main() -> None:
     """Publish, check, measure and print the figures."""
     options = _options()
-    repeats, events = (1, options.events // 5) if options.quick else (REPEATS, options.events)
+    events = FULL_EVENTS if options.full else EVENTS
     with tempfile.TemporaryDirectory(prefix="millstream-kafka-") as folder:
         root = Path(folder)
         held = write_world(root / "files", events)
@@ -58,13 +59,12 @@ def main() -> None:
             for side in ("packed", "json"):
                 _publish(broker, side, root / "files")
             print(f"{held:,} events in files and, twice, in Kafka", flush=True)
-            _measure(root, broker, held, repeats)
+            _measure(root, broker, held)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--events", type=int, default=500_000, help="size of the world")
-    parser.add_argument("--quick", action="store_true", help="one repeat, a fifth of the events")
+    parser.add_argument("--full", action="store_true", help=f"{FULL_EVENTS:,} events")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("paths", nargs="*", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -96,9 +96,9 @@ def _publish(broker: Broker, side: str, files: Path) -> None:
     publisher.close()
 
 
-def _measure(root: Path, broker: Broker, events: int, repeats: int) -> None:
+def _measure(root: Path, broker: Broker, events: int) -> None:
     runs: dict[str, list[Run]] = {side: [] for side in SIDES}
-    for _ in range(repeats):
+    for _ in range(REPEATS):
         for side in SIDES:
             source = str(root / "files") if side == "files" else f"kafka://{broker.address}"
             runs[side].append(_run(side, source, root / f"{side}-out", events))

@@ -39,6 +39,18 @@ class Servers:
         )
         return replace(settings, **changes)
 
+    def running_s(self, name: str) -> float:
+        """How long all stages of the last job of this name ran at the same time."""
+        ask = self.cluster.ask
+        jobs = [job for job in ask("/jobs/overview")["jobs"] if job["name"] == name]
+        job = max(jobs, key=lambda one: one["start-time"])["jid"]
+        subtasks = [
+            subtask
+            for vertex in ask(f"/jobs/{job}")["vertices"]
+            for subtask in ask(f"/jobs/{job}/vertices/{vertex['id']}")["subtasks"]
+        ]
+        return min(subtask["status-duration"]["RUNNING"] for subtask in subtasks) / 1_000
+
 
 @contextmanager
 def servers(folder: Path, figure: str) -> Iterator[Servers]:

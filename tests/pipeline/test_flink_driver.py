@@ -14,6 +14,7 @@ from pipelines.drivers.flink import run
 from pipelines.replay import kuairand
 from schemas.spec import Spec, load
 from schemas.windows import WindowStore
+from schemas.windows.manifest_file import read_build
 from tests.kafka_topics import with_own_topics
 from tests.pipeline.flink_world import (
     between,
@@ -68,3 +69,6 @@ def test_files_kafka_and_flink_give_the_same_bytes(
     assert dict(summary.totals) == totals
     store = WindowStore(tmp_path / "flink" / "windows")
     assert [store.verify(start) for start in expected] == [[]] * len(expected)
+    sealed = [read_build(store.folder(start)) for start in sorted(expected)]
+    times_ms = [one.sealed_at_ms for one in sealed if one is not None]
+    assert len(times_ms) == len(expected) and times_ms == sorted(times_ms)

@@ -7,6 +7,9 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from pipelines.drivers.direct.status import Status
 from schemas.windows import WindowStore
 from tests.pipeline.small_world import SPEC_TOML, Events, small_world, write_json_lines
 from tests.pipeline.test_direct_driver import built, digests, run, settings
@@ -54,3 +57,20 @@ def test_a_following_pipeline_takes_up_new_lines_and_leaves_when_asked(tmp_path:
         process.kill()
     run(settings(folder))
     assert digests(WindowStore(folder / "windows")) == digests(reference)
+
+
+class Sealed(Exception):
+    """Ends a run that would go on."""
+
+
+def test_a_cut_that_what_was_read_allows_is_evaluated_without_a_rest(tmp_path: Path) -> None:
+    write_json_lines(small_world(32, requests=50), tmp_path / "events")
+
+    def watch(status: Status) -> None:
+        if status.work.sealed:
+            raise Sealed
+
+    begun_s = time.monotonic()
+    with pytest.raises(Sealed):
+        run(settings(tmp_path, final=False, follow=True, poll_s=PATIENCE_S), watch)
+    assert time.monotonic() - begun_s < PATIENCE_S

@@ -150,7 +150,7 @@ class _Loop:
             self._epoch(plan)
         standing = self._tell()
         if plan is not None:
-            if not follows or any(standing.lag.values()):
+            if not follows or any(standing.lag.values()) or self._is_due(standing):
                 return 0.0
             return max(0.0, poll_s - (time.monotonic() - started))
         if follows:
@@ -195,6 +195,11 @@ class _Loop:
         status = Status(self.commit, standing, self.work, self.last_sealed, state, answers)
         self.watch(status)
         return standing
+
+    def _is_due(self, standing: Standing) -> bool:
+        """Whether what was read lets another cut be evaluated."""
+        watermark_ms, window = standing.watermark_ms, self.settings.spec.window
+        return watermark_ms is not None and window.cut_at_or_before(watermark_ms) > self.commit.cut
 
     def _open_windows(self, plan: Plan) -> set[int]:
         """The windows that hold a request once a plan was run, and whose cut is yet to come."""

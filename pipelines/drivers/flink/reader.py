@@ -48,10 +48,11 @@ class Reading:
 
 @dataclass(frozen=True)
 class Portion:
-    """What was read at once, and what is true once it was passed on."""
+    """What was read at once, and what is true once it was passed on; whether more waits."""
 
     commit: Commit
     watermark_ms: int | None
+    more: bool
     report: Report
     users: list[Packet] = field(default_factory=list)
     items: list[Packet] = field(default_factory=list)
@@ -112,9 +113,11 @@ class ShareReader:
                 of_kind[shard].append(events)
         report = add_up(reports)
         after = replace(commit.after(plan, report), counts={})
+        standing = self._planner.standing(after, _now_ms)
         return Portion(
             commit=after,
-            watermark_ms=plan.watermark_ms,
+            watermark_ms=standing.watermark_ms,
+            more=any(standing.lag.values()),
             report=report,
             users=list(self._users(users, commit, after)),
             items=list(self._items(items)),

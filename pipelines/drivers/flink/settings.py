@@ -60,7 +60,7 @@ def options_of(settings: FlinkSettings, restore: Path | None) -> list[str]:
         f"--environment_config={settings.workers}",
         f"--parallelism={settings.parallelism}",
         f"--job_name={settings.job_name}",
-        "--max_bundle_size=1",
+        "--max_bundle_size=1000",
         "--max_bundle_time_mills=50",
         "--finish_bundle_before_checkpointing",
         *_checkpoints(settings),

@@ -14,6 +14,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow.parquet as pq
 from apache_beam.coders import BytesCoder
+from apache_beam.metrics import Metrics
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import (
     BagStateSpec,
@@ -30,6 +31,9 @@ EVERY_S = 2.0
 """Files are about this old at most."""
 
 TOTALS = "totals.json"
+
+SPACE = "millstream"
+"""Our counters among Flink's metrics; they begin anew when Flink restarts the job."""
 
 
 @dataclass
@@ -87,6 +91,8 @@ class _Tell(beam.DoFn):
         counts = dict(sorted((Counter(before["counts"]) + report.counts).items()))
         now = {"files": files, "counts": counts, "complete": complete}
         self._write_letters(report, before["files"], files)
+        for name, number in report.counts.items():
+            Metrics.counter(SPACE, name).inc(number)
         write_json(self.state / TOTALS, now)
         told.write(json.dumps(now).encode())
         held.clear()
