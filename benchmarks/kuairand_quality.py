@@ -20,7 +20,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import roc_auc_score
 
 import models
 from learner.config import LearnerConfig, learner_config, model_settings
@@ -274,7 +273,9 @@ class Runs:
         drawn = times_drawn(int(user.max()) + 1)
         tasks = range(len(TASKS))
         return cls(
-            auc=np.array([[[area(run, k, n[user]) for k in tasks] for run in runs] for n in drawn]),
+            auc=np.array([[areas(run, k, user, drawn) for k in tasks] for run in runs]).transpose(
+                2, 0, 1
+            ),
             gauc=np.array(
                 [[grouped(run, k, user, drawn) for k in tasks] for run in runs]
             ).transpose(2, 0, 1),
@@ -288,10 +289,17 @@ def times_drawn(users: int) -> Ints:
     return np.stack([np.ones(users, np.int64), *(np.bincount(d, minlength=users) for d in draws)])
 
 
-def area(scored: Scored, task: int, weight: Ints) -> float:
-    """AUC over all samples, each counted `weight` times."""
-    label, score = scored.label[:, task], scored.score[:, task]
-    return float(roc_auc_score(label, score, sample_weight=weight))
+def areas(scored: Scored, task: int, user: Ints, drawn: Ints) -> Floats:
+    """AUC over all samples for each row of `drawn`, how often each user counts; ties are half."""
+    _, rank = np.unique(scored.score[:, task], return_inverse=True)
+    label = scored.label[:, task]
+    found = []
+    for times in drawn:
+        positive = np.bincount(rank, times[user] * label)
+        negative = np.bincount(rank, times[user] * ~label)
+        below = negative.cumsum() - negative / 2
+        found.append(positive @ below / (positive.sum() * negative.sum()))
+    return np.array(found)
 
 
 def grouped(scored: Scored, task: int, user: Ints, drawn: Ints) -> Floats:

@@ -14,6 +14,7 @@ from learner.checkpoint import Checkpoints
 from learner.feed import Feed
 from learner.freshness import FRESHNESS, Freshness
 from learner.gate import GateConfig, decide
+from learner.interval import Interval
 from learner.journal import Entry, Journal
 from learner.logged import losses, scores, table_counts
 from learner.progress import Progress, WindowRef
@@ -102,6 +103,11 @@ class Loop:
         self._stopping = stopping
         self._champion = champion
         self._gate = gate
+        self._interval = Interval(
+            settings.register_every_windows,
+            settings.register_every_samples,
+            settings.register_when_better,
+        )
         self._writer = writer
         self._settling = Settling.of(feed.spec, folder.predictions)
         self._pulse = pulse
@@ -238,8 +244,12 @@ class Loop:
         self._trainer.finish()
         self._pulse.tell(**standing(self._trainer))
         log.info("window %d learned", manifest.window_start_ms)
-        if self._trainer.progress.since_version >= self._settings.register_every_windows:
+        if self._version_is_due():
             self.register()
+
+    def _version_is_due(self) -> bool:
+        trainer, windows = self._trainer, self._trainer.progress.since_version
+        return self._interval.is_over(windows, trainer.since_version, trainer.layout, self._gate)
 
     def _warn_of_what_is_lacking(self, manifest: Manifest) -> None:
         lacking = self._feed.lacking(manifest)

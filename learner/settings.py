@@ -39,6 +39,10 @@ class LearnerSettings:
     """In the registry, beside those with an alias."""
     register_every_windows: int = 12
     """Also at the end, if a window was learned since."""
+    register_every_samples: int | None = None
+    """Or sooner, after so many labelled samples of the gate's main task."""
+    register_when_better: bool = False
+    """Or sooner, when the gate would let the version pass beside a champion."""
     experiment: str | None = None
     """Default: the spec's name."""
     registered_model: str | None = None

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millstream.arguments import Subparsers, add_json, add_metrics_port, expect_given
+from millstream.arguments import Subparsers, add_json, add_metrics_port, count, expect_given
 from millstream.commands import rewind
 
 if TYPE_CHECKING:
@@ -55,6 +55,12 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--register-every", type=int, default=12, metavar="WINDOWS", help="(%(default)s)"
+    )
+    parser.add_argument(
+        "--register-every-samples", type=count, metavar="N", help="or sooner, after so many"
+    )
+    parser.add_argument(
+        "--register-when-better", action="store_true", help="or sooner, than the champion"
     )
     add_metrics_port(parser)
     add_json(parser)
@@ -109,6 +115,8 @@ def _settings(args: argparse.Namespace) -> "LearnerSettings":
         registered_model=args.name,
         checkpoint_every_batches=args.checkpoint_every,
         register_every_windows=args.register_every,
+        register_every_samples=args.register_every_samples,
+        register_when_better=args.register_when_better,
     )
 
 
