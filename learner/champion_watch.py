@@ -119,7 +119,7 @@ class ChampionWatch:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         scorer.model.to(self._device)
-        return Champion(version, scorer, self._layout, self._device)
+        return Champion(version, scorer, self._layout)
 
 
 def _not_loaded(name: str, version: str, error: Exception) -> UserError:

@@ -21,6 +21,7 @@ FOLD_SAMPLES = 200_000
 """Predictions are kept until there are so many, then folded into the sketches."""
 
 Predict = Callable[[UserBatch], Tensor]
+"""Logits [N, K] of a batch, on the host."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def _fold(part: list[_Predicted], model: Scored, baseline: ItemCtr, layout: Layo
     blind = joined([_scored(one.batch, baseline.logits(_item(one.batch))) for one in part])
     finite = np.isfinite(np.concatenate([one.logits for one in part]))
     domain = np.concatenate([_of_sample(one.batch, one.batch.domain) for one in part])
-    origin = np.concatenate([one.batch.origin.cpu().numpy() for one in part])
+    origin = np.concatenate([one.batch.origin.numpy() for one in part])
     tasks, scenarios = len(layout.tasks), len(layout.scenarios)
     return Verdict(
         model=Scorecard.of(model, tasks, scenarios),
@@ -146,25 +147,25 @@ def _shadow(part: list[_Predicted], champion: Champion, layout: Layout) -> Shado
 def _scored(batch: UserBatch, logits_NK: Floats) -> Scored:
     return Scored(
         logits=logits_NK,
-        positive=batch.labels.cpu().numpy() > 0,
-        present=batch.label_present.cpu().numpy() & np.isfinite(logits_NK),
+        positive=batch.labels.numpy() > 0,
+        present=batch.label_present.numpy() & np.isfinite(logits_NK),
         column=_of_sample(batch, batch.scenario),
-        request=batch.sample_request.cpu().numpy(),
+        request=batch.sample_request.numpy(),
         user=_of_sample(batch, batch.request_user),
-        user_hash=batch.user.cpu().numpy(),
+        user_hash=batch.user.numpy(),
     )
 
 
 def _of_sample(batch: UserBatch, of_request: Tensor) -> Ints:
-    values: Ints = of_request[batch.sample_request].cpu().numpy()
+    values: Ints = of_request[batch.sample_request].numpy()
     return values
 
 
 def _item(batch: UserBatch) -> Ints:
-    items: Ints = batch.item.cpu().numpy()
+    items: Ints = batch.item.numpy()
     return items
 
 
 def _numpy(logits_NK: Tensor) -> Floats:
-    values: Floats = logits_NK.detach().double().cpu().numpy()
+    values: Floats = logits_NK.detach().double().numpy()
     return values

@@ -69,7 +69,6 @@ class Champion:
     scorer: Scorer
     layout: Layout
     """The learner's."""
-    device: torch.device
 
     def __post_init__(self) -> None:
         """Raises UserError if the version reads features that the learner's windows lack."""
@@ -85,13 +84,15 @@ class Champion:
                     )
 
     def predict(self, batch: UserBatch) -> Tensor:
-        """Logits [N, K] under the learner's layout; NaN where the champion has no answer."""
-        batch = batch.to(self.device)
+        """Logits [N, K] under the learner's layout, on the host; NaN where it has no answer."""
+        if self.scorer.layout == self.layout:
+            return self._scored(batch)
+        return self._translated(batch)
+
+    def _scored(self, batch: UserBatch) -> Tensor:
         with torch.no_grad():
-            if self.scorer.layout == self.layout:
-                logits: Tensor = self.scorer.model(batch)
-                return logits
-            return self._translated(batch)
+            logits: Tensor = self.scorer.model(batch)
+        return logits.cpu()
 
     def _translated(self, batch: UserBatch) -> Tensor:
         own, theirs = self.layout, self.scorer.layout
@@ -105,7 +106,7 @@ class Champion:
             history=_actions(batch.history, own, theirs),
             recent=_actions(batch.recent, own, theirs),
         )
-        known_NK = self.scorer.model(asked)
+        known_NK = self._scored(asked)
         logits_NK = known_NK.new_full((batch.n_samples, len(own.tasks)), np.nan)
         for task, name in enumerate(own.tasks):
             if name in theirs.tasks:
@@ -117,7 +118,7 @@ class Champion:
 def _places(index: Tensor, own: tuple[str, ...], theirs: tuple[str, ...]) -> Tensor:
     """Indices of names in the other layout, -1 where it has none; -1 stays -1."""
     places = [*(theirs.index(name) if name in theirs else -1 for name in own), -1]
-    return torch.tensor(places, device=index.device)[index]
+    return torch.tensor(places)[index]
 
 
 def _actions(actions: Actions, own: Layout, theirs: Layout) -> Actions:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.base import RankingModel
 from models.batch import UserBatch
+from models.device import moved
 from models.loss import weighted_bce
 from models.optimisers import Optimisers
 
@@ -44,7 +45,7 @@ class Step:
         self.model.train()
         self.optimisers.zero_grad()
         half = self.precision == "bfloat16"
-        with torch.autocast(batch.user.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(self.model.device.type, torch.bfloat16, enabled=half):
             loss = task_weighted_loss(self.model(batch), batch, self.task_weights)
         loss.backward()  # type: ignore[no-untyped-call]
         # One wait for the device a step, for all that is asked of it.
@@ -61,6 +62,8 @@ def task_weighted_loss(logits_NK: Tensor, batch: UserBatch, weights: Sequence[fl
 
     A task without a label in the batch has `L_k = 0`.
     """
+    labels, present = moved((batch.labels, batch.label_present), logits_NK.device)
+    batch = replace(batch, labels=labels, label_present=present)
     losses = [
         weight * weighted_bce(logits_NK[:, k : k + 1], _task(batch, k))
         for k, weight in enumerate(weights)

@@ -110,17 +110,17 @@ class Trainer:
         return judge(batches, self.predict, self.items, self.layout, champion, folded)
 
     def predict(self, batch: UserBatch) -> Tensor:
-        """Logits [N, K]."""
+        """Logits [N, K], on the host."""
         self.model.eval()
         with torch.no_grad(), self.optimisers.average.in_place():
-            logits: Tensor = self.model(batch.to(self.device))
-        return logits
+            logits: Tensor = self.model(batch)
+        return logits.cpu()
 
     def heat_maps(self, batch: UserBatch) -> tuple[HeatMap, ...]:
         """Where the model's tokens look, with the weights that serve."""
         self.model.eval()
         with torch.no_grad(), self.optimisers.average.in_place():
-            return self.model.heat_maps(batch.to(self.device))
+            return self.model.heat_maps(batch)
 
     def dense_state(self) -> dict[str, Tensor]:
         """All of the model that is in no table, by name; not copied."""
@@ -141,7 +141,7 @@ class Trainer:
 
         Raises UserError when more batches than the spec allows had to be skipped.
         """
-        loss = self.step(batch.to(self.device)) if batch.n_samples else 0.0
+        loss = self.step(batch) if batch.n_samples else 0.0
         self.progress = self.progress.advance(cursor, _counted(self.progress, batch, loss))
         if self.progress.bad_batches > self.identity.learner.max_bad_batches:
             raise UserError(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from models.axes import Axes
@@ -34,6 +35,11 @@ class RankingModel(nn.Module, ABC):
     A model reads only what was known at a sample's request: never `position`, `origin`,
     `probability`, `query_path`, `query_score`, labels, other samples, nor an action of R that is
     not strictly earlier.
+
+    A batch comes on the host, whatever device the weights are on. What must be read of its numbers
+    (who belongs to whom, how long, which row of a table) is read there, into a plan, which is then
+    moved to the weights' device; each column follows where it is embedded (`models.device.moved`).
+    So no layer asks the device for a number and waits for the answer.
     """
 
     presets: ClassVar[Mapping[str, Any]]
@@ -41,7 +47,15 @@ class RankingModel(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: UserBatch) -> Tensor:
-        """Logits [n_samples, n_tasks], in the order of the batch and of the layout's tasks."""
+        """Logits [n_samples, n_tasks], in the order of the batch and of the layout's tasks.
+
+        The batch is on the host, the logits are where the weights are.
+        """
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
     def of_scenario(self, name: str) -> "RankingModel":
         """The part of the model that scores this scenario, for inference: it may share tensors.

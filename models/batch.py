@@ -5,8 +5,7 @@ V values of a list feature in all.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -43,7 +42,6 @@ class Numbers:
 
 
 Column = Ids | IdLists | Numbers
-Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,10 @@ class Actions:
 
 @dataclass(frozen=True)
 class UserBatch:
-    """B users of one window: sequences, requests and samples (kept candidates), packed."""
+    """B users of one window: sequences, requests and samples (kept candidates), packed.
+
+    A batch is on the host, whatever device a model's weights are on; see `models.base`.
+    """
 
     user: Tensor
     """int64 [B], hashes."""
@@ -139,10 +140,6 @@ class UserBatch:
         """int64 [Q], request → user."""
         return row_of(self.request_offsets)
 
-    def to(self, device: torch.device) -> "UserBatch":
-        """The same batch on another device."""
-        return _moved(self, device)
-
 
 def _kept(column: Column, keep: Tensor) -> Column:
     if not isinstance(column, IdLists):
@@ -155,18 +152,5 @@ def _kept(column: Column, keep: Tensor) -> Column:
 def row_of(offsets: Tensor) -> Tensor:
     """The row that each packed value belongs to, int64 [offsets[-1]]."""
     counts = offsets.diff()
-    rows = torch.arange(counts.numel(), device=offsets.device)
+    rows = torch.arange(counts.numel())
     return torch.repeat_interleave(rows, counts)
-
-
-def _moved(part: Part, device: torch.device) -> Part:
-    changes: dict[str, Any] = {}
-    for field in fields(part):  # type: ignore[arg-type]
-        value = getattr(part, field.name)
-        if isinstance(value, Tensor):
-            changes[field.name] = value.to(device, non_blocking=True)
-        elif isinstance(value, Mapping):
-            changes[field.name] = {name: _moved(one, device) for name, one in value.items()}
-        else:
-            changes[field.name] = _moved(value, device)
-    return replace(part, **changes)  # type: ignore[type-var]

@@ -16,10 +16,11 @@ from torch.nn import functional
 from models.axes import Axes, Read, features, wide
 from models.base import RankingModel
 from models.batch import Actions, UserBatch
+from models.device import moved
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.mlp import FullPrecisionLinear, mlp
-from models.layers.pooling import mean_of_first
-from models.layers.visibility import earlier_actions
+from models.layers.pooling import Runs
+from models.layers.visibility import seen_history, seen_recent
 from models.layout import Layout
 from models.tables import TableConfig, tables_for
 
@@ -42,6 +43,33 @@ PRESETS: Mapping[str, DlrmMlpConfig] = MappingProxyType(
         "paper": DlrmMlpConfig(64, (1024, 512, 256), TableConfig(rows=1 << 24, std=0.025)),
     }
 )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who belongs to whom, and which actions are pooled together."""
+
+    sample_request: Tensor
+    """int64 [N]."""
+    request_user: Tensor
+    """int64 [Q]."""
+    scenario: Tensor
+    """int64 [Q]."""
+    history: Runs
+    """H of each user."""
+    recent: Runs
+    """What of R each request sees."""
+
+
+def plan_of(batch: UserBatch) -> Plan:
+    """The plan of a batch."""
+    return Plan(
+        sample_request=batch.sample_request,
+        request_user=batch.request_user,
+        scenario=batch.scenario,
+        history=seen_history(batch),
+        recent=seen_recent(batch),
+    )
 
 
 class DlrmMlp(RankingModel):
@@ -72,9 +100,10 @@ class DlrmMlp(RankingModel):
         self.logits = FullPrecisionLinear(config.hidden[-1], len(layout.tasks))
 
     def forward(self, batch: UserBatch) -> Tensor:
-        of_request = torch.stack(self._request_vectors(batch), dim=1)
+        plan = moved(plan_of(batch), self.device)
+        of_request = torch.stack(self._request_vectors(batch, plan), dim=1)
         of_sample = torch.stack(self._sample_vectors(batch), dim=1)
-        z_NFE = torch.cat((of_request.index_select(0, batch.sample_request), of_sample), dim=1)
+        z_NFE = torch.cat((of_request.index_select(0, plan.sample_request), of_sample), dim=1)
         top = self.top(torch.cat((z_NFE.flatten(1), dot_products(z_NFE)), dim=1))
         logits: Tensor = self.logits(functional.silu(top))
         return logits
@@ -92,17 +121,13 @@ class DlrmMlp(RankingModel):
             "logits.bias": (layout.tasks,),
         }
 
-    def _request_vectors(self, batch: UserBatch) -> list[Tensor]:
+    def _request_vectors(self, batch: UserBatch, plan: Plan) -> list[Tensor]:
         """Scenario, U, pooled H and R, each [Q, E]."""
-        history = mean_of_first(
-            self._actions(batch.history), batch.history.offsets[:-1], batch.history.offsets.diff()
-        )
-        seen = earlier_actions(batch.recent, batch.request_user, batch.request_time_ms)
-        first = batch.recent.offsets[batch.request_user]
-        recent = mean_of_first(self._actions(batch.recent), first, seen)
+        history = plan.history.mean(self._actions(batch.history))
+        recent = plan.recent.mean(self._actions(batch.recent))
         user = self.request(self.tables, batch.request_features)
-        history = history.index_select(0, batch.request_user)
-        return [self.scenario(batch.scenario), *user, history, recent]
+        history = history.index_select(0, plan.request_user)
+        return [self.scenario(plan.scenario), *user, history, recent]
 
     def _sample_vectors(self, batch: UserBatch) -> list[Tensor]:
         """C, I and the item, each [N, E]."""
@@ -113,7 +138,8 @@ class DlrmMlp(RankingModel):
         """An action's vector, [A, E]."""
         features: list[Tensor] = self.action(self.tables, actions.features)
         item = embedded_items(self.tables, actions.item)
-        return torch.stack([self.stream(actions.action), item, *features]).sum(dim=0)
+        stream = self.stream(moved(actions.action, item.device))
+        return torch.stack([stream, item, *features]).sum(dim=0)
 
 
 def dot_products(z_NFE: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.batch import UserBatch
+from models.device import moved
 
 
 def weighted_bce(logits: Tensor, batch: UserBatch) -> Tensor:
@@ -11,10 +12,11 @@ def weighted_bce(logits: Tensor, batch: UserBatch) -> Tensor:
 
         loss = - Σ w (y log σ(z) + (1 - y) log(1 - σ(z))) / Σ w      w = 1 if present, else 0
 
-    A value task counts as positive where its label is above 0.
+    A value task counts as positive where its label is above 0. Labels go to where the logits are.
     """
-    targets = (batch.labels > 0).to(logits.dtype)
-    weight = batch.label_present.to(logits.dtype)
+    labels, present = moved((batch.labels, batch.label_present), logits.device)
+    targets = (labels > 0).to(logits.dtype)
+    weight = present.to(logits.dtype)
     total = functional.binary_cross_entropy_with_logits(
         logits, targets, weight=weight, reduction="sum"
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.axes import Axes, Read, features, wide
+from models.device import moved
 from models.hhsft.config import HhsftConfig
 from models.hhsft.experts import DomainExperts
 from models.layers.cross_attention import cross_attention
@@ -69,8 +70,8 @@ class DomainAttention(nn.Module):
 def _placed(own_nE: Tensor, all_nDE: Tensor, counts: list[int]) -> Tensor:
     """O of (5): each row's own output, which has a gradient, stands in the place of its domain."""
     n, domains, width = all_nDE.shape
-    rows = torch.tensor(counts, device=own_nE.device)
-    domain_n = torch.repeat_interleave(torch.arange(domains, device=own_nE.device), rows)
+    sorted_n = torch.repeat_interleave(torch.arange(domains), torch.tensor(counts))
+    domain_n = moved(sorted_n, own_nE.device)
     return all_nDE.scatter(1, domain_n[:, None, None].expand(n, 1, width), own_nE[:, None])
 
 

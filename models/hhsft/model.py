@@ -23,11 +23,12 @@ from torch import Tensor
 from models.axes import Axes, under
 from models.base import RankingModel
 from models.batch import UserBatch
+from models.device import moved
 from models.hhsft.config import PRESETS, HhsftConfig
 from models.hhsft.fusion import DomainAttention, PersonalGate, RoutedFusion
 from models.hhsft.interaction import Interaction
+from models.hhsft.plan import plan_of
 from models.hhsft.tokens import BlockTokenizer
-from models.layers.grouped import Grouping
 from models.layers.mmoe import TaskTowers
 from models.layout import Layout
 
@@ -44,7 +45,7 @@ class Hhsft(RankingModel):
 
     def __init__(self, layout: Layout, config: HhsftConfig) -> None:
         super().__init__()
-        self.domains = len(layout.domains)
+        self.streams, self.domains = len(layout.actions), len(layout.domains)
         self.tokenizer = BlockTokenizer(layout, config)
         self.interaction = Interaction(config, self.tokenizer.n_tokens)
         self.fusion = RoutedFusion(config, config.global_tokens * config.d_g, self.domains)
@@ -53,13 +54,13 @@ class Hhsft(RankingModel):
         self.heads = TaskTowers(self.domains, len(layout.tasks), config.expert_width)
 
     def forward(self, batch: UserBatch) -> Tensor:
-        request = batch.sample_request
-        by_domain = Grouping.of(batch.origin_domain[request], self.domains)
-        tokens = self.tokenizer(batch)
+        plan = moved(plan_of(batch, self.streams, self.domains), self.device)
+        request, by_domain = plan.sample_request, plan.by_domain
+        tokens = self.tokenizer(batch, plan)
         z = by_domain.sort(self.interaction(tokens, request))
         e = self.fusion(z, by_domain.counts)
         o = self.attention(e, by_domain.counts)
-        gate = self.gate(tokens.user, batch.origin_domain).index_select(0, by_domain.sort(request))
+        gate = self.gate(tokens.user, plan.domain).index_select(0, by_domain.sort(request))
         logits: Tensor = self.heads((gate * o)[:, None], by_domain.counts)
         return by_domain.restore(logits)
 

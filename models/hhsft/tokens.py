@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from models.axes import Axes, Read, features, wide
 from models.batch import Actions, UserBatch
 from models.hhsft.config import HhsftConfig
+from models.hhsft.plan import Plan
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.mlp import mlp
-from models.layers.pooling import means_by_group
-from models.layers.visibility import earlier_actions
+from models.layers.pooling import Runs
 from models.layout import FeatureField, Layout
 from models.tables import tables_for
 from schemas.spec import FeatureOwner
@@ -67,14 +67,14 @@ class BlockTokenizer(nn.Module):
         self.sample = _blocks(config.d_h, item=of_item, cross=self.cross.width)
         self.n_tokens = len(self.request) + len(self.sample)
 
-    def forward(self, batch: UserBatch) -> BlockTokens:
+    def forward(self, batch: UserBatch, plan: Plan) -> BlockTokens:
         request, sample = batch.request_features, batch.sample_features
         user = self.user(self.tables, request)
         of_request = (
             user,
-            [self.scenario(batch.scenario), *self.context(self.tables, request)],
+            [self.scenario(plan.scenario), *self.context(self.tables, request)],
             self.query(self.tables, request),
-            *self._actions(batch),
+            *self._actions(batch, plan),
         )
         of_sample = (
             [embedded_items(self.tables, batch.item), *self.item(self.tables, sample)],
@@ -107,23 +107,19 @@ class BlockTokenizer(nn.Module):
         first = {f"{name}.0.weight": (None, Read(labels)) for name, labels in into}
         return {"scenario.weight": (layout.scenarios, None), **first}
 
-    def _actions(self, batch: UserBatch) -> tuple[list[Tensor], list[Tensor]]:
+    def _actions(self, batch: UserBatch, plan: Plan) -> tuple[list[Tensor], list[Tensor]]:
         """Pooled H and R of each request, [Q, S · (E + features)] each; H is pooled by user."""
         if not self.streams:
             return [], []
-        history, recent = batch.history, batch.recent
-        seen = earlier_actions(recent, batch.request_user, batch.request_time_ms)
-        pooled = self._pooled(history, history.offsets[:-1], history.offsets.diff())
-        return (
-            [pooled.index_select(0, batch.request_user)],
-            [self._pooled(recent, recent.offsets[batch.request_user], seen)],
-        )
+        history = self._pooled(batch.history, plan.history)
+        recent = self._pooled(batch.recent, plan.recent)
+        return [history.index_select(0, plan.request_user)], [recent]
 
-    def _pooled(self, actions: Actions, first: Tensor, count: Tensor) -> Tensor:
-        """The streams' means over runs of actions, [runs, S · (E + features)]."""
+    def _pooled(self, actions: Actions, by_stream: Runs) -> Tensor:
+        """The streams' means side by side, [users or requests, S · (E + features)]."""
         item = embedded_items(self.tables, actions.item)
         vectors = torch.cat([item, *self.action(self.tables, actions.features)], dim=1)
-        return means_by_group(vectors, actions.action, self.streams, first, count).flatten(1)
+        return by_stream.mean(vectors).view(-1, self.streams * vectors.shape[1])
 
 
 def _owned(fields: Sequence[FeatureField], owner: FeatureOwner) -> list[FeatureField]:

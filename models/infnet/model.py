@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from models.axes import Axes, Labels, under
 from models.base import RankingModel
 from models.batch import UserBatch
+from models.device import moved
 from models.infnet.block import InfnetBlock, Tokens
 from models.infnet.config import PRESETS, InfnetConfig
 from models.infnet.plan import plan_of
@@ -67,7 +68,7 @@ class Infnet(RankingModel):
         self.heads = TaskHeads(n_tasks, config.width, config.head_hidden)
 
     def forward(self, batch: UserBatch) -> Tensor:
-        plan = plan_of(batch, self.n_types)
+        plan = moved(plan_of(batch, self.n_types), self.device)
         c = self.categorical(self.tables, batch, plan)
         s_Md = self.sequence(self.tables, batch, plan)
         s = plan.tokens.pad(s_Md)

@@ -82,7 +82,7 @@ def _prefixes(batch: UserBatch, n_types: int) -> tuple[Tensor, Tensor, Tensor]:
     order = torch.argsort(torch.cat((of_history, of_recent)), stable=True)
     start = _offsets(in_history + in_recent)[:-1]
 
-    types = torch.arange(n_types, device=start.device)[:, None]
+    types = torch.arange(n_types)[:, None]
     group = types * batch.n_users + batch.request_user
     times_ms = recent.time_ms[torch.argsort(of_recent, stable=True)]
     at_ms = batch.request_time_ms.expand_as(group)

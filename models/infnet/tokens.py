@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from models.axes import Axes, Labels, Read, features, under, wide
 from models.batch import UserBatch
+from models.device import moved
 from models.infnet.config import InfnetConfig
 from models.infnet.plan import SequencePlan
 from models.layers.binning import BinnedEmbedder, powers_of_two
@@ -38,7 +39,7 @@ class CategoricalTokens(nn.Module):
     def forward(self, tables: Tables, batch: UserBatch, plan: SequencePlan) -> list[Tensor]:
         """For each block [q, m, F, d], those of the request first."""
         request = self.request(tables, batch.request_features)
-        scenario = self.scenario.index_select(0, batch.scenario)
+        scenario = self.scenario.index_select(0, moved(batch.scenario, self.scenario.device))
         request = torch.stack([scenario, *request], dim=1)
         sample = self.candidate(tables, batch.sample_features)
         sample = torch.stack([*sample, embedded_items(tables, batch.item)], dim=1)
@@ -96,8 +97,11 @@ class SequenceTokens(nn.Module):
         parts = (batch.history, batch.recent)
         features = [self.features(tables, part.features) for part in parts]
         item = embedded_items(tables, torch.cat([part.item for part in parts]))
-        stream = self.stream.index_select(0, torch.cat([part.action for part in parts]))
-        scenario = self.scenario.index_select(0, 1 + torch.cat([part.scenario for part in parts]))
+        of_stream = torch.cat([part.action for part in parts])
+        of_scenario = 1 + torch.cat([part.scenario for part in parts])
+        of_stream, of_scenario = moved((of_stream, of_scenario), self.stream.device)
+        stream = self.stream.index_select(0, of_stream)
+        scenario = self.scenario.index_select(0, of_scenario)
         joined = [torch.cat(pair) for pair in zip(*features, strict=True)]
         return torch.stack([item, stream, scenario, *joined]).sum(dim=0)
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from models.axes import Axes, Labels, Read
 from models.batch import Actions
+from models.device import moved
 from models.layers.attention import silu_attention
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.padding import Padding
@@ -26,7 +27,8 @@ class ActionEmbedder(nn.Module):
     def forward(self, tables: Tables, actions: Actions) -> Tensor:
         features: list[Tensor] = self.features(tables, actions.features)
         item = embedded_items(tables, actions.item)
-        return torch.stack([self.stream(actions.action), item, *features]).sum(dim=0)
+        stream = self.stream(moved(actions.action, item.device))
+        return torch.stack([stream, item, *features]).sum(dim=0)
 
     def axes(self, streams: Labels) -> Axes:
         """Of the streams."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Column, Ids, Numbers
+from models.device import moved
 from models.layers.embedder import pooled
 from models.layout import FeatureField
 from models.tables import Tables
@@ -35,6 +36,7 @@ class LogBuckets(nn.Module):
         self.weight = nn.Parameter(torch.randn(2 * len(bounds) + 2, dim) * std)
 
     def forward(self, column: Numbers) -> Tensor:
+        column = moved(column, self.weight.device)
         x = column.values
         size = torch.bucketize(x.abs(), self.bounds.to(x.dtype), right=True)
         signed = torch.where(x < 0, -size, size)
@@ -48,6 +50,8 @@ class BinnedEmbedder(nn.Module):
     - `id`: its table's row.
     - `ids`: the mean of its table's rows; an empty list is the table's *missing* vector.
     - `number`: the vector of its logarithmic bucket.
+
+    Columns are on the host, their vectors where the weights are.
     """
 
     def __init__(self, fields: Sequence[FeatureField], dim: int, std: float) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batch import Column, IdLists, Ids, Numbers, row_of
+from models.device import moved
 from models.layers.grouped import uniform
 from models.layout import FeatureField
 from models.tables import ITEM, EmbeddingTable, Tables
@@ -18,6 +19,8 @@ class FeatureEmbedder(nn.Module):
     - `ids`: the mean of its table's rows; an empty list is the table's *missing* vector.
     - `number` x: `w · sign(x) · log(1 + |x|) + b`, or a learned vector m if missing. So a
       missing number and a zero differ.
+
+    Columns are on the host, their vectors where the weights are.
     """
 
     def __init__(self, fields: Sequence[FeatureField], dim: int) -> None:
@@ -47,14 +50,16 @@ def pooled(table: EmbeddingTable, column: IdLists) -> Tensor:
     empty = (counts == 0).nonzero().squeeze(1)
     owner = torch.cat([row_of(column.offsets), empty])
     values = torch.cat([column.values, empty])
-    present = torch.arange(owner.numel(), device=owner.device) < column.values.numel()
+    present = torch.arange(owner.numel()) < column.values.numel()
     looked_up = table(values, present)
+    owner, counts = moved((owner, counts), looked_up.device)
     total: Tensor = looked_up.new_zeros(counts.numel(), table.dim).index_add(0, owner, looked_up)
     return total / counts.clamp(min=1)[:, None]
 
 
 def projected(column: Numbers, weight: Tensor) -> Tensor:
     """[signed log, present, missing] · weight [3, dim] → [rows, dim]."""
+    column = moved(column, weight.device)
     x = column.values.to(weight.dtype)
     present = column.present.to(weight.dtype)
     signed_log = torch.where(column.present, x.sign() * x.abs().log1p(), 0)

@@ -15,7 +15,7 @@ from models.axes import Axes, Labels, under
 
 @dataclass(frozen=True)
 class Grouping:
-    """How to sort rows by group, and back."""
+    """How to sort rows by group, and back; made on the host."""
 
     order: Tensor
     """int64 [n]: sorted row → original row; stable within a group."""
@@ -29,7 +29,7 @@ class Grouping:
         """The grouping of rows by `group` int64 [n], values below `n_groups`."""
         order = torch.argsort(group, stable=True)
         place = torch.empty_like(order)
-        place[order] = torch.arange(order.numel(), device=order.device)
+        place[order] = torch.arange(order.numel())
         counts = torch.bincount(group, minlength=n_groups)
         return cls(order, place, counts.tolist())
 

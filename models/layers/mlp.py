@@ -1,6 +1,7 @@
 """A plain multi-layer perceptron."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 
 import torch
@@ -24,5 +25,8 @@ class FullPrecisionLinear(nn.Linear):
     """A linear layer that autocast leaves alone: for logits, which would tie in bfloat16."""
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        kind = x.device.type
+        # Tensors that have shapes only, on the device "meta", know no autocast.
+        has_autocast = torch.amp.is_autocast_available(kind)
+        with torch.autocast(kind, enabled=False) if has_autocast else nullcontext():
             return functional.linear(x.to(self.weight.dtype), self.weight, self.bias)

@@ -60,7 +60,7 @@ def size_class(lengths: Tensor, least: int, growth: int) -> Tensor:
     >>> size_class(torch.tensor([0, 16, 17, 40]), least=16, growth=2)
     tensor([0, 0, 1, 2])
     """
-    bounds = least * growth ** torch.arange(16, device=lengths.device)
+    bounds = least * growth ** torch.arange(16)
     return torch.bucketize(lengths, bounds)
 
 
@@ -68,12 +68,9 @@ def padding_of(blocks: Blocks, offsets: Tensor) -> Padding:
     """Places for the tokens of users with these offsets int64 [B + 1]."""
     counts = offsets.diff()
     longest = [int(part.max()) for part in torch.split(counts[blocks.order], list(blocks.sizes))]
-    width = torch.repeat_interleave(
-        torch.tensor(longest, device=counts.device),
-        torch.tensor(blocks.sizes, device=counts.device),
-    )
+    width = torch.repeat_interleave(torch.tensor(longest), torch.tensor(blocks.sizes))
     start = torch.empty_like(counts)
     start[blocks.order] = width.cumsum(0) - width
-    within = torch.arange(int(offsets[-1]), device=counts.device)
+    within = torch.arange(int(offsets[-1]))
     slots = within + torch.repeat_interleave(start - offsets[:-1], counts)
     return Padding(slots, tuple(zip(blocks.sizes, longest, strict=True)))

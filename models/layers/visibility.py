@@ -3,7 +3,21 @@
 import torch
 from torch import Tensor
 
-from models.batch import Actions, row_of
+from models.batch import Actions, UserBatch, row_of
+from models.layers.pooling import Runs, runs_of
+
+
+def seen_history(batch: UserBatch) -> Runs:
+    """H of each user, a run a user: all of its requests see all of it."""
+    offsets = batch.history.offsets
+    return runs_of(offsets[:-1], offsets.diff())
+
+
+def seen_recent(batch: UserBatch) -> Runs:
+    """What each request sees of its user's R, a run a request."""
+    user = batch.request_user
+    seen = earlier_actions(batch.recent, user, batch.request_time_ms)
+    return runs_of(batch.recent.offsets[user], seen)
 
 
 def earlier_actions(actions: Actions, user: Tensor, time_ms: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from models.axes import Axes, Read, features, under, wide
 from models.batch import UserBatch
 from models.layers.actions import ActionEmbedder, TargetAttention
 from models.layers.embedder import FeatureEmbedder, embedded_items
-from models.layers.pooling import mean_of_first
 from models.layers.split_linear import SplitLinear
 from models.layout import FeatureField, Layout
 from models.mdl.config import MdlConfig
@@ -89,13 +88,12 @@ class FeatureTokenizer(nn.Module):
     def _of_requests(
         self, batch: UserBatch, plan: Plan, history_AE: Tensor, recent_AE: Tensor
     ) -> Vectors:
-        offsets = batch.history.offsets
-        history = mean_of_first(history_AE, offsets[:-1], offsets.diff())
+        history = plan.history.every.mean(history_AE)
         vectors = (
-            *self.request(self.tables, request_columns(batch, plan.request_user, self.user_ids)),
-            self.scenario(batch.scenario),
+            *self.request(self.tables, request_columns(batch, self.user_ids)),
+            self.scenario(plan.scenario),
             history.index_select(0, plan.request_user),
-            mean_of_first(recent_AE, plan.recent_first, plan.recent_sees),
+            plan.recent.every.mean(recent_AE),
         )
         return dict(zip(self.request_names, vectors, strict=True))
 
@@ -107,10 +105,9 @@ class FeatureTokenizer(nn.Module):
             *self.candidate(self.tables, batch.sample_features),
         )
         x_NI = torch.cat(candidate, dim=1)
-        sees_history = batch.history.offsets.diff()[plan.request_user][plan.sample_request]
-        sees_recent = plan.recent_sees[plan.sample_request]
-        history = self.history(x_NI, history_AE, plan.target, plan.history, sees_history)
-        recent = self.recent(x_NI, recent_AE, plan.target, plan.recent, sees_recent)
+        h, r = plan.history, plan.recent
+        history = self.history(x_NI, history_AE, plan.target, h.places, h.sees)
+        recent = self.recent(x_NI, recent_AE, plan.target, r.places, r.sees)
         return dict(zip(self.sample_names, (*candidate, history, recent), strict=True))
 
 

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from models.axes import Axes, Labels, under
 from models.base import HeatMap, RankingModel
 from models.batch import UserBatch
+from models.device import moved
 from models.layers.grouped import uniform
 from models.layout import Layout
 from models.mdl.block import MdlBlock, Shape, Shares, Tokens
@@ -67,6 +68,7 @@ class Mdl(RankingModel):
         self.feature_tokens = tuple(group.name for group in groups)
         self.width = width_of(config, len(groups))
         self.scenarios, self.tasks = layout.scenarios, layout.tasks
+        self.n_streams = len(layout.actions)
         shape = Shape(
             features=len(groups),
             scenarios=len(layout.scenarios),
@@ -89,7 +91,7 @@ class Mdl(RankingModel):
         `membership_QS` bool says which scenarios a request, thus its samples, belongs to, where
         scenarios overlap; by default its own alone.
         """
-        plan = plan_of(batch, self._membership(batch, membership_QS))
+        plan = self._plan(batch, membership_QS)
         tokens = self._tokens(batch, plan)
         for block in self.blocks:
             tokens = block(tokens, plan.selection)
@@ -119,7 +121,7 @@ class Mdl(RankingModel):
         self, batch: UserBatch, membership_QS: Tensor | None = None
     ) -> tuple[Attention, ...]:
         """Where task and scenario tokens look, of each block; columns are `feature_tokens`."""
-        plan = plan_of(batch, self._membership(batch, membership_QS))
+        plan = self._plan(batch, membership_QS)
         found = []
         with torch.no_grad():
             tokens = self._tokens(batch, plan)
@@ -141,8 +143,11 @@ class Mdl(RankingModel):
             )
         )
 
-    def _membership(self, batch: UserBatch, membership_QS: Tensor | None) -> Tensor:
-        return own_scenario(batch, len(self.scenarios)) if membership_QS is None else membership_QS
+    def _plan(self, batch: UserBatch, membership_QS: Tensor | None) -> Plan:
+        """The plan of a batch, where the weights are."""
+        if membership_QS is None:
+            membership_QS = own_scenario(batch, len(self.scenarios))
+        return moved(plan_of(batch, membership_QS, self.n_streams), self.device)
 
     def _tokens(self, batch: UserBatch, plan: Plan) -> Tokens:
         return Tokens(self.features(batch, plan), *self.prompts(batch, plan))

@@ -17,7 +17,7 @@ from models.layers.actions import ActionEmbedder
 from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.grouped import GroupedLinear
 from models.layers.per_token import PerTokenLinear
-from models.layers.pooling import mean_of_first, means_by_group
+from models.layers.pooling import Runs
 from models.layout import Layout
 from models.mdl.config import MdlConfig
 from models.mdl.plan import Plan
@@ -53,12 +53,18 @@ class PromptTokenizer(nn.Module):
         self.tasks = TaskFfn(len(layout.tasks), *sizes)
 
     def forward(self, batch: UserBatch, plan: Plan) -> tuple[Tensor, Tensor]:
-        sequences = (batch.history, batch.recent)
-        vectors = [self.action(self.tables, one) for one in sequences]
-        scenarios, streams = [one.scenario for one in sequences], [one.action for one in sequences]
-        by_scenario = _specific(batch, plan, vectors, scenarios, self.n_scenarios)
-        by_stream = _specific(batch, plan, vectors, streams, self.n_streams)
-        user = self.request(self.tables, request_columns(batch, plan.request_user, self.user_ids))
+        history, recent = (self.action(self.tables, one) for one in (batch.history, batch.recent))
+        by_scenario = _specific(
+            plan,
+            _means(history, plan.history.every, plan.history.by_scenario, self.n_scenarios),
+            _means(recent, plan.recent.every, plan.recent.by_scenario, self.n_scenarios),
+        )
+        by_stream = _specific(
+            plan,
+            _means(history, plan.history.every, plan.history.by_stream, self.n_streams),
+            _means(recent, plan.recent.every, plan.recent.by_stream, self.n_streams),
+        )
+        user = self.request(self.tables, request_columns(batch, self.user_ids))
         candidate = self.candidate(self.tables, batch.sample_features)
         of_user = torch.cat(user, dim=1)
         of_item = torch.cat([embedded_items(self.tables, batch.item), *candidate], dim=1)
@@ -142,23 +148,15 @@ class TaskFfn(nn.Module):
         }
 
 
-def _specific(
-    batch: UserBatch,
-    plan: Plan,
-    vectors: Sequence[Tensor],
-    groups: Sequence[Tensor],
-    n_groups: int,
-) -> Tensor:
-    """ê_spec: the means of H and of R by group, and last over all actions, [Q, G + 1, 2 E]."""
-    offsets = batch.history.offsets
-    history = _means(vectors[0], groups[0], n_groups, offsets[:-1], offsets.diff())
-    recent = _means(vectors[1], groups[1], n_groups, plan.recent_first, plan.recent_sees)
-    return torch.cat((history.index_select(0, plan.request_user), recent), dim=2)
+def _specific(plan: Plan, history_BGE: Tensor, recent_QGE: Tensor) -> Tensor:
+    """ê_spec: the means of H and of R, [Q, G + 1, 2 E]."""
+    return torch.cat((history_BGE.index_select(0, plan.request_user), recent_QGE), dim=2)
 
 
-def _means(x_AE: Tensor, group: Tensor, n_groups: int, first: Tensor, count: Tensor) -> Tensor:
-    by_group = means_by_group(x_AE, group, n_groups, first, count)
-    return torch.cat((by_group, mean_of_first(x_AE, first, count)[:, None]), dim=1)
+def _means(x_AE: Tensor, every: Runs, by_group: Runs, n_groups: int) -> Tensor:
+    """The means of each run by group, and last over all its actions, [n, G + 1, E]."""
+    means = by_group.mean(x_AE).view(every.counts.numel(), n_groups, x_AE.shape[1])
+    return torch.cat((means, every.mean(x_AE)[:, None]), dim=1)
 
 
 def _task_streams(layout: Layout) -> Tensor:

@@ -55,8 +55,7 @@ class Selection:
 
 def own_scenario(batch: UserBatch, n_scenarios: int) -> Tensor:
     """Each request in its own scenario alone: bool [Q, S]."""
-    scenarios = torch.arange(n_scenarios, device=batch.scenario.device)
-    return batch.scenario[:, None] == scenarios
+    return batch.scenario[:, None] == torch.arange(n_scenarios)
 
 
 def selection_of(batch: UserBatch, membership_QS: Tensor) -> Selection:
@@ -65,7 +64,7 @@ def selection_of(batch: UserBatch, membership_QS: Tensor) -> Selection:
     member_TQ = torch.cat((membership_QS.T, everywhere))
     pair_token, pair_request = member_TQ.nonzero().unbind(1)
     pair_TQ = torch.zeros_like(member_TQ, dtype=torch.int64)
-    pair_TQ[pair_token, pair_request] = torch.arange(len(pair_token), device=pair_token.device)
+    pair_TQ[pair_token, pair_request] = torch.arange(len(pair_token))
     request = batch.sample_request
     member_TN = member_TQ.index_select(1, request)
     row_token, row_sample = member_TN.nonzero().unbind(1)

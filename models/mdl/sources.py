@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from models.base import ModelError
 from models.batch import Column, Ids, UserBatch
@@ -22,9 +21,9 @@ def tables_of(layout: Layout, config: MdlConfig) -> Tables:
     return tables_for(with_user, config.tables, config.embedding)
 
 
-def request_columns(batch: UserBatch, request_user: Tensor, known: bool) -> dict[str, Column]:
+def request_columns(batch: UserBatch, known: bool) -> dict[str, Column]:
     """The batch's request features and the user's id, missing unless `known`, a row a request."""
-    user = batch.user.index_select(0, request_user)
+    user = batch.user.index_select(0, batch.request_user)
     present = torch.full_like(user, known, dtype=torch.bool)
     return {USER: Ids(user, present), **batch.request_features}
 

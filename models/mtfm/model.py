@@ -32,6 +32,7 @@ from torch.utils.checkpoint import checkpoint
 from models.axes import Axes, Labels, Read, under, wide
 from models.base import RankingModel
 from models.batch import UserBatch
+from models.device import moved
 from models.growth import take_over
 from models.layers.mmoe import MmoeHeads
 from models.layout import Layout
@@ -67,7 +68,7 @@ class Mtfm(RankingModel):
         )
 
     def forward(self, batch: UserBatch) -> Tensor:
-        plan = plan_of(batch, *self.sizes)
+        plan = moved(plan_of(batch, *self.sizes), self.device)
         x, samples = self.tokenizer(batch, plan)
         for layer in self.layers:
             x = self._through(layer, x, plan)

@@ -24,6 +24,8 @@ class TokenPlan:
     """int64 [L], group of each token: history streams, recent streams, scenarios."""
     scenario: Tensor
     """int64 [L_T]."""
+    sample_request: Tensor
+    """int64 [L_T]."""
     by_stream: Grouping
     """H- and R-tokens by the stream they come from."""
     by_scenario: Grouping
@@ -45,7 +47,8 @@ class TokenPlan:
 def plan_of(batch: UserBatch, n_streams: int, n_scenarios: int) -> TokenPlan:
     """The plan of a batch; groups are numbered as in `TokenPlan.group`."""
     stream = torch.cat((batch.history.action, batch.recent.action + n_streams))
-    scenario = batch.scenario[batch.sample_request]
+    sample_request = batch.sample_request
+    scenario = batch.scenario[sample_request]
     target_offsets = batch.sample_offsets[batch.request_offsets]
     offsets = (batch.history.offsets, batch.recent.offsets, target_offsets)
     n_history, n_recent, n_target = (one.diff() for one in offsets)
@@ -56,6 +59,7 @@ def plan_of(batch: UserBatch, n_streams: int, n_scenarios: int) -> TokenPlan:
         sizes=(batch.history.item.numel(), batch.recent.item.numel(), batch.n_samples),
         group=torch.cat((stream, scenario + 2 * n_streams)),
         scenario=scenario,
+        sample_request=sample_request,
         by_stream=Grouping.of(stream, 2 * n_streams),
         by_scenario=Grouping.of(scenario, n_scenarios),
         history=history,

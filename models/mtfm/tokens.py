@@ -48,7 +48,7 @@ class Tokenizer(nn.Module):
     def forward(self, batch: UserBatch, plan: TokenPlan) -> tuple[Tensor, Tensor]:
         """X⁽⁰⁾ and Emb(U) ∥ Emb(C) ∥ Emb(I), [L_T, sample_width]."""
         actions = torch.cat((self._actions(batch.history), self._actions(batch.recent)))
-        samples = self._samples(batch)
+        samples = self._samples(batch, plan)
         h_and_r = self.streams(actions, plan.by_stream)
         return torch.cat((h_and_r, self.scenarios(samples, plan.by_scenario))), samples
 
@@ -65,8 +65,8 @@ class Tokenizer(nn.Module):
         item = embedded_items(self.actions, actions.item)
         return self.scale * torch.cat([item, *self.action(self.actions, actions.features)], dim=1)
 
-    def _samples(self, batch: UserBatch) -> Tensor:
+    def _samples(self, batch: UserBatch, plan: TokenPlan) -> Tensor:
         user = self.request(self.samples, batch.request_features)
-        user = [one.index_select(0, batch.sample_request) for one in user]
+        user = [one.index_select(0, plan.sample_request) for one in user]
         candidate = self.candidate(self.samples, batch.sample_features)
         return torch.cat([*user, *candidate, embedded_items(self.samples, batch.item)], dim=1)

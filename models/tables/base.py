@@ -32,7 +32,10 @@ class EmbeddingTable(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, ids: Tensor, present: Tensor) -> Tensor:
-        """The rows of `ids` int64 [n] where `present` bool [n], else *missing*: [n, dim]."""
+        """The rows of `ids` int64 [n] where `present` bool [n], else *missing*: [n, dim].
+
+        Ids are looked up on the host, where both are; the rows are where the table is.
+        """
 
     @abstractmethod
     def live(self) -> dict[str, Tensor]:

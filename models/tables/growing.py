@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.device import moved
 from models.tables.base import Changes, EmbeddingTable, untouched_zeros
 from models.tables.index import Ints
 from models.tables.initial import initial_rows
@@ -62,13 +63,13 @@ class GrowingTable(EmbeddingTable):
             self.weight[:FIRST] = torch.randn(FIRST, dim) * std
 
     def forward(self, ids: Tensor, present: Tensor) -> Tensor:
-        rows = self.rows_of(ids, present).to(self.weight.device)
+        rows = moved(self.rows_of(ids, present), self.weight.device)
         return functional.embedding(rows, self.weight, sparse=True)
 
     def rows_of(self, ids: Tensor, present: Tensor) -> Tensor:
         """The row of each id, int64 [n], on the host; in training mode ids may get one."""
-        there = present.cpu().numpy()
-        wanted = ids.cpu().numpy()[there]
+        there = present.numpy()
+        wanted = ids.numpy()[there]
         slots = self._claimed(wanted) if self.training else self.slots.known(wanted)
         rows = np.full(len(there), MISSING)
         rows[there] = np.where(slots == NONE, RARE, slots + FIRST)
@@ -109,11 +110,12 @@ class GrowingTable(EmbeddingTable):
     @torch.no_grad()
     def _begin(self, slots: Ints) -> None:
         """Give rows that changed hands their initial values."""
-        rows = torch.from_numpy(slots + FIRST).to(self.weight.device)
         values = initial_rows(self.slots.ids(slots), self._salt, self.dim, self.std)
-        self.weight[rows] = torch.from_numpy(values).to(self.weight)
+        on_host = torch.from_numpy(slots + FIRST), torch.from_numpy(values)
+        rows, begun = moved(on_host, self.weight.device)
+        self.weight.index_copy_(0, rows, begun.to(self.weight.dtype))
         for name in ("square_sum", *self.kept_beside):
-            getattr(self, name)[rows] = 0
+            getattr(self, name).index_fill_(0, rows, 0)
 
     def live(self) -> dict[str, Tensor]:
         seen = self._seen.live()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.device import moved
 from models.tables.base import Changes, EmbeddingTable
 from models.tables.whole import whole_rows
 
@@ -31,10 +32,10 @@ class HashedTable(EmbeddingTable):
 
     def forward(self, ids: Tensor, present: Tensor) -> Tensor:
         rows = torch.where(present, 1 + unsigned_remainder(ids, self.rows), 0)
-        return functional.embedding(rows, self.weight, sparse=True)
+        return functional.embedding(moved(rows, self.weight.device), self.weight, sparse=True)
 
     def touched(self, rows: Tensor) -> None:
-        self._changed[rows] = True
+        self._changed.index_fill_(0, rows, True)
 
     def live(self) -> dict[str, Tensor]:
         return dict(self.by_row)

@@ -31,9 +31,9 @@ def step_of(model: RankingModel, config: OptimiserConfig = LEARNING) -> Step:
     return Step(model, Optimisers(model, config), (1.0, 0.5))
 
 
-def batches(n: int, device: torch.device) -> Iterator[UserBatch]:
+def batches(n: int) -> Iterator[UserBatch]:
     for seed in range(n):
-        yield BatchBuilder(seed).batch(ODD_SHAPES * 3).to(device)
+        yield BatchBuilder(seed).batch(ODD_SHAPES * 3)
 
 
 def gradients(model: RankingModel, batch: UserBatch) -> dict[str, Tensor]:
@@ -76,7 +76,7 @@ def test_logits_are_those_of_the_host(name: str, seed: int) -> None:
     batch = BatchBuilder(seed).batch()
     on_host, on_device = tiny(name, HOST).eval(), tiny(name, DEVICE).eval()
     with torch.no_grad():
-        received, expected = on_device(batch.to(DEVICE)), on_host(batch)
+        received, expected = on_device(batch), on_host(batch)
     assert received.device.type == "cuda"
     torch.testing.assert_close(received.cpu(), expected, rtol=1e-4, atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_logits_are_those_of_the_host(name: str, seed: int) -> None:
 def test_gradients_are_those_of_the_host(name: str) -> None:
     batch = BatchBuilder(0).batch(ODD_SHAPES * 2)
     expected = gradients(tiny(name, HOST), batch)
-    assert_alike(gradients(tiny(name, DEVICE), batch.to(DEVICE)), expected, near=1e-4)
+    assert_alike(gradients(tiny(name, DEVICE), batch), expected, near=1e-4)
 
 
 @pytest.mark.parametrize("sparse", ["adagrad", "adam"])
@@ -93,7 +93,7 @@ def test_twenty_steps_end_where_the_host_ends(name: str, sparse: str) -> None:
     losses = {}
     for device in (HOST, DEVICE):
         step = step_of(tiny(name, device), config)
-        losses[device] = [step(batch) for batch in batches(20, device)]
+        losses[device] = [step(batch) for batch in batches(20)]
     assert None not in losses[DEVICE]
     torch.testing.assert_close(
         torch.tensor(losses[DEVICE]), torch.tensor(losses[HOST]), rtol=2e-3, atol=2e-3
@@ -103,20 +103,20 @@ def test_twenty_steps_end_where_the_host_ends(name: str, sparse: str) -> None:
 def test_what_learned_on_the_device_scores_the_same_on_the_host(name: str) -> None:
     model = tiny(name, DEVICE)
     step = step_of(model)
-    for batch in batches(5, DEVICE):
+    for batch in batches(5):
         step(batch)
     on_host = tiny(name, HOST)
     on_host.load_state_dict(model.state_dict())
     last = BatchBuilder(9).batch()
     with torch.no_grad():
-        received, expected = on_host.eval()(last), model.eval()(last.to(DEVICE)).cpu()
+        received, expected = on_host.eval()(last), model.eval()(last).cpu()
     torch.testing.assert_close(received, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_rows_saved_piece_by_piece_on_the_device_are_restored_on_the_host(name: str) -> None:
     model, on_host = tiny(name, DEVICE), tiny(name, HOST)
     step, parts = step_of(model), []
-    for batch in batches(6, DEVICE):
+    for batch in batches(6):
         step(batch)
         parts.append({key: table.changes() for key, table in tables_in(model).items()})
     for key, table in tables_in(on_host).items():
@@ -127,13 +127,13 @@ def test_rows_saved_piece_by_piece_on_the_device_are_restored_on_the_host(name: 
 def test_training_goes_on_from_a_saved_state_as_if_never_stopped(name: str) -> None:
     model = tiny(name, DEVICE)
     step = step_of(model)
-    for batch in batches(4, DEVICE):
+    for batch in batches(4):
         step(batch)
     again = tiny(name, DEVICE)
     again.load_state_dict(model.state_dict())
     resumed = step_of(again)
     resumed.optimisers.load_state_dict(step.optimisers.state_dict())
-    batch = BatchBuilder(11).batch(ODD_SHAPES * 3).to(DEVICE)
+    batch = BatchBuilder(11).batch(ODD_SHAPES * 3)
     assert resumed(batch) == pytest.approx(step(batch), rel=1e-5)
     assert_alike(dict(again.named_parameters()), dict(model.named_parameters()), near=1e-4)
 
@@ -141,14 +141,14 @@ def test_training_goes_on_from_a_saved_state_as_if_never_stopped(name: str) -> N
 def test_bfloat16_loses_little(name: str) -> None:
     model = tiny(name, DEVICE)
     half = replace(step_of(tiny(name, DEVICE)), precision="bfloat16")
-    batch = BatchBuilder(0).batch(ODD_SHAPES * 3).to(DEVICE)
+    batch = BatchBuilder(0).batch(ODD_SHAPES * 3)
     assert half(batch) == pytest.approx(step_of(model)(batch), rel=0.03)
 
 
 def test_a_price_that_is_no_number_is_skipped_on_the_device_too(name: str) -> None:
     model = tiny(name, DEVICE)
     step = step_of(model)
-    batch = BatchBuilder(0).batch(ODD_SHAPES).to(DEVICE)
+    batch = BatchBuilder(0).batch(ODD_SHAPES)
     assert step(batch) is not None
     price = batch.sample_features["price"]
     spoiled = replace(price, values=price.values * float("nan"), present=price.present | True)  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def verdict(model: Answer, champion: Answer | None = None, layout: Layout = LAYO
     if champion is not None:
         spec = parse(SPEC_TEXT, "shop.toml")
         scorer = Scorer(spec, layout, Oracle(champion))  # type: ignore[arg-type]
-        beside = Champion("7", scorer, layout, torch.device("cpu"))
+        beside = Champion("7", scorer, layout)
     return judge([batch], model, ItemCtr.empty(2), layout, beside)
 
 

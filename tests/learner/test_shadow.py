@@ -19,14 +19,13 @@ from schemas.spec import parse
 from tests.learner.world import SPEC_TEXT
 from tests.models.builder import LAYOUT, BatchBuilder, UserShape, rows_of
 
-CPU = torch.device("cpu")
 SPEC = parse(SPEC_TEXT, "shop.toml")
 
 
 def champion(layout: Layout, seed: int = 0, version: str = "1") -> Champion:
     """A version with a model of that layout."""
     model = create("dlrm_mlp", layout, "tiny", seed=seed).eval()
-    return Champion(version, Scorer(SPEC, layout, model), LAYOUT, CPU)
+    return Champion(version, Scorer(SPEC, layout, model), LAYOUT)
 
 
 def batches(n: int = 3) -> list[UserBatch]:

@@ -9,6 +9,7 @@ from models.batch import UserBatch
 from models.hhsft import Hhsft, HhsftConfig
 from models.hhsft.experts import DomainExperts
 from models.hhsft.interaction import GlobalLayer, HeterogeneousLayer
+from models.hhsft.plan import plan_of
 from tests.references.hhsft import HhsftReference
 
 Named = Iterator[tuple[str, Tensor]]
@@ -39,7 +40,7 @@ def block_inputs(model: Hhsft, batch: UserBatch) -> tuple[list[Tensor], Tensor]:
         block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         for block in (*tokenizer.request.values(), *tokenizer.sample.values())
     ]
-    user = tokenizer(batch).user
+    user = tokenizer(batch, plan_of(batch, model.streams, model.domains)).user
     for hook in hooks:
         hook.remove()
     shared = len(tokenizer.request)

@@ -15,6 +15,7 @@ from models.batch import UserBatch
 from models.hhsft import Hhsft, HhsftConfig
 from models.hhsft.fusion import DomainAttention, PersonalGate, RoutedFusion
 from models.hhsft.interaction import GlobalLayer, HeterogeneousLayer
+from models.hhsft.plan import plan_of
 from models.hhsft.tokens import BlockTokens
 from models.layout import FeatureField, Layout
 from models.loss import weighted_bce
@@ -333,9 +334,9 @@ def test_a_block_holds_what_its_owner_has_and_nothing_else() -> None:
     tokenizer = Hhsft(LAYOUT, small()).tokenizer
     batch = BatchBuilder(2).batch()
     of_request, of_sample = ("user", "context", "query", "history", "recent"), ("item", "cross")
-    before = tokenizer(batch)
+    before = tokenizer(batch, plan_of(batch, n_streams=2, n_domains=2))
     for owner, other in changes(batch):
-        after = tokenizer(other)
+        after = tokenizer(other, plan_of(other, n_streams=2, n_domains=2))
         moved = [
             name
             for names, old, new in (

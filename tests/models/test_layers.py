@@ -15,7 +15,7 @@ from models.layers.grouped import GroupedLinear, GroupedMlp, Grouping
 from models.layers.mmoe import MmoeHeads
 from models.layers.padding import blocks_of, padding_of
 from models.layers.per_token import PerTokenFfn, PerTokenLinear
-from models.layers.pooling import mean_of_first, means_by_group
+from models.layers.pooling import runs_of
 from models.layers.visibility import earlier_actions
 from models.layout import FeatureField, Layout
 from models.tables import HashedTable, Tables
@@ -174,16 +174,16 @@ def test_mmoe_mixes_experts_by_the_gate_of_scenario_and_task(scenario: int) -> N
 def test_runs_are_pooled_to_their_mean_and_an_empty_run_to_zero() -> None:
     x = torch.tensor([[1.0], [3.0], [8.0], [100.0]])
     first, count = torch.tensor([0, 3, 1, 0]), torch.tensor([3, 0, 2, 1])
-    assert mean_of_first(x, first, count).flatten().tolist() == [4.0, 0.0, 5.5, 1.0]
+    assert runs_of(first, count).mean(x).flatten().tolist() == [4.0, 0.0, 5.5, 1.0]
 
 
 def test_means_by_group_leave_out_rows_of_no_group() -> None:
     x = torch.tensor([[1.0], [2.0], [6.0], [9.0]])
     first, count = torch.tensor([0, 1, 2, 3]), torch.tensor([3, 2, 0, 1])
     group = torch.tensor([1, 0, 1, -1])
-    by_group = means_by_group(x, group, 2, first, count)
+    by_group = runs_of(first, count).by_group(group, 2).mean(x)
     # Run 0 holds 1, 2, 6 of groups 1, 0, 1; run 1 holds 2, 6; runs 2 and 3 none.
-    assert by_group.squeeze(2).tolist() == [[2.0, 3.5], [2.0, 6.0], [0.0, 0.0], [0.0, 0.0]]
+    assert by_group.view(4, 2).tolist() == [[2.0, 3.5], [2.0, 6.0], [0.0, 0.0], [0.0, 0.0]]
 
 
 def test_per_token_layers_by_hand() -> None:

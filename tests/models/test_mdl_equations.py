@@ -59,7 +59,7 @@ def test_eq3_projects_each_group_by_its_own_matrix() -> None:
         set_to(projection.weight, torch.full_like(projection.weight, weight))
         set_to(projection.bias, [bias, bias])
     batch = BatchBuilder(0).batch([UserShape(history=1, recent=0, requests=(1,))])
-    plan = plan_of(batch, own_scenario(batch, 3))
+    plan = plan_of(batch, own_scenario(batch, 3), n_streams=2)
     tokens = tokenizer(batch, plan)
     # An action: stream -2 + item 1 + author 1 + tags 1 = 1. Group 1: user 1 + item 1 + mean 1.
     # Group 2: city, items and author 1 each; age, price, scenario and R 0.
@@ -115,7 +115,7 @@ def test_eq4_reads_the_actions_of_its_scenario_or_stream() -> None:
     seen = {}
     tokenizer.scenarios.register_forward_pre_hook(lambda _, x: seen.update(scenarios=x[1]))
     tokenizer.tasks.register_forward_pre_hook(lambda _, x: seen.update(tasks=x[1]))
-    tokenizer(batch, plan_of(batch, own_scenario(batch, 3)))
+    tokenizer(batch, plan_of(batch, own_scenario(batch, 3), n_streams=2))
     # Home, search, shop, all; then of R, which is empty.
     means = torch.tensor([1.0, 2.0, 0.0, 4 / 3])
     torch.testing.assert_close(seen["scenarios"][0], torch.stack((means, means * 0), dim=1))

@@ -159,7 +159,8 @@ def test_actions_count_their_own_rows_scaled() -> None:
             for table in tables.by_name.values():
                 table.weight.fill_(1.0)
     assert torch.equal(tokenizer._actions(batch.history), torch.full((2, 24), 0.25))
-    assert torch.equal(tokenizer._samples(batch)[:, -8:], torch.ones(1, 8))
+    plan = plan_of(batch, n_streams=2, n_scenarios=3)
+    assert torch.equal(tokenizer._samples(batch, plan)[:, -8:], torch.ones(1, 8))
 
 
 def test_scenarios_start_alike_and_streams_do_not() -> None:
