@@ -63,7 +63,7 @@ def _create(
     place = f"versions/{staged.folder.name}"
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "version"
-        _save_pyfunc(folder, staged.folder / "model")
+        save_pyfunc(folder, staged.folder / "model")
         client.log_artifacts(run_id, str(folder), place)
     _ensure_registered_model(client, name)
     source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
@@ -92,15 +92,19 @@ def described(tags: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _save_pyfunc(folder: Path, model: Path) -> None:
+def save_pyfunc(folder: Path, model: Path) -> None:
+    """Write what MLflow loads and serves, from what `save_scorer` wrote."""
     spec = load(model / "spec.toml")
+    named = json.loads((model / "model.json").read_text())
+    example = example_request(spec)
+    example["scenario"] = named.get("scenario", example["scenario"])
     mlflow.pyfunc.save_model(
         path=folder,
         python_model=str(Path(__file__).with_name("pyfunc_model.py")),
         artifacts={"model": str(model)},
         code_paths=[str(ROOT / package) for package in PACKAGES],
         signature=signature(spec),
-        input_example=rows_of([example_request(spec)]),
+        input_example=rows_of([example]),
         pip_requirements=[f"{name}=={installed(name)}" for name in (*REQUIREMENTS, "xxhash")],
     )
 

@@ -2,7 +2,7 @@
 
 weights.safetensors     all parameters and buffers, tables included
 form.json               how the weights nest
-model.json              name, preset and overrides
+model.json              name, preset and overrides; of a scenario's part the scenario
 spec.toml               the stream spec, as it was
 """
 
@@ -24,6 +24,8 @@ from models.layout import Layout
 from schemas.durable import write_bytes, write_json
 from schemas.spec import Spec, parse
 
+NAMED = ("model", "preset", "overrides", "scenario")
+
 
 @dataclass(frozen=True)
 class Scorer:
@@ -37,8 +39,10 @@ class Scorer:
     def load(cls, folder: Path) -> "Scorer":
         """What `save_scorer` wrote, on the CPU."""
         spec = parse((folder / "spec.toml").read_text(encoding="utf-8"), str(folder / "spec.toml"))
-        layout = Layout.of(spec)
         named = json.loads((folder / "model.json").read_text())
+        layout = Layout.of(spec)
+        if "scenario" in named:
+            layout = layout.of_scenario(named["scenario"])
         model = create(named["model"], layout, named["preset"], named["overrides"])
         form = json.loads((folder / "form.json").read_text())
         model.load_state_dict(unflatten(tensors.load(folder / "weights.safetensors"), form))
@@ -59,9 +63,12 @@ class Scorer:
 def save_scorer(
     folder: Path, state: Mapping[str, Tensor], named: Mapping[str, Any], spec_text: str
 ) -> None:
-    """Write a model's state; `named` holds `model`, `preset` and `overrides`."""
+    """Write a model's state; `named` holds `model`, `preset` and `overrides`.
+
+    Of a scenario's part it holds the `scenario` besides.
+    """
     weights, form = flatten(state)
     tensors.save(folder / "weights.safetensors", weights)
     write_json(folder / "form.json", form)
-    write_json(folder / "model.json", {key: named[key] for key in ("model", "preset", "overrides")})
+    write_json(folder / "model.json", {key: named[key] for key in NAMED if key in named})
     write_bytes(folder / "spec.toml", spec_text.encode())

@@ -57,6 +57,16 @@ class RankingModel(nn.Module, ABC):
         """Where the weights are."""
         return next(self.parameters()).device
 
+    def of_scenario(self, name: str) -> "RankingModel":
+        """The part of the model that scores this scenario, for inference: it may share tensors.
+
+        Raises UserError for an unknown scenario, or if the model has no such part.
+        """
+        raise ModelError(
+            f"scenario: expected a model with parts of single scenarios (mtfm), received a "
+            f"{type(self).__name__}, in which {name!r} is a feature. Export the whole version."
+        )
+
     def axes(self, layout: Layout) -> Axes:  # noqa: ARG002
         """What the axes of parameters stand for under a layout, so that a model can be grown.
 

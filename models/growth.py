@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from models.axes import Labels, Read
-from models.base import ModelError
+from models.base import ModelError, RankingModel
 from models.layout import FeatureField, Layout
+from models.tables import tables_in
 
 _ORDERED = ("scenarios", "domains", "tasks", "actions", "request", "candidate", "action")
 """What of a layout has an order that models count on."""
@@ -28,6 +29,19 @@ def check_grown(old: Layout, new: Layout) -> None:
                 f"({_names(before)}), received {_names(after)}. A model can be grown, not cut: "
                 "keep what is there, or train anew in an empty state folder."
             )
+
+
+@torch.no_grad()
+def take_over(part: RankingModel, whole: RankingModel, layout: Layout, outer: Layout) -> None:
+    """Give a model of a smaller layout the dense weights of one whose layout has all of it."""
+    axes, outer_axes = whole.axes(layout), whole.axes(outer)
+    weights, in_tables = dict(whole.named_parameters()), tuple(f"{n}." for n in tables_in(part))
+    for name, parameter in part.named_parameters():
+        if not name.startswith(in_tables):
+            labels = tuple(zip(axes.get(name, ()), outer_axes.get(name, ()), strict=True))
+            values = grown(parameter, weights[name], labels)
+            assert values is not None, name
+            parameter.copy_(values)
 
 
 def grown(fresh: Tensor, old: Tensor, labels: tuple[tuple[Labels, Labels], ...]) -> Tensor | None:

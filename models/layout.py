@@ -1,11 +1,13 @@
 """What a model must know of the spec: names, owners, types and the order of scenarios and tasks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from schemas.errors import UserError
 from schemas.hashing import hash_one
 from schemas.spec import Feature, FeatureOwner, Spec
+from schemas.spec.table import near_match
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,15 @@ class Layout:
             candidate=_fields(spec.owned_by("item", "cross")),
             action=_fields(tuple(spec.features[name] for name in spec.sequences.features)),
         )
+
+    def of_scenario(self, name: str) -> "Layout":
+        """The layout that knows this scenario alone. Raises UserError for an unknown one."""
+        if name not in self.scenarios:
+            raise UserError(
+                f"scenario: expected one of {', '.join(self.scenarios)}, received {name!r}"
+                f"{near_match(name, self.scenarios)}."
+            )
+        return replace(self, scenarios=(name,))
 
     @classmethod
     def from_json(cls, values: Mapping[str, list[Any]]) -> "Layout":

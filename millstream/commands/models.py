@@ -58,6 +58,14 @@ def add(subparsers: Subparsers) -> None:
         help="the pipeline's state: how far events were read",
     )
     add_json(explain)
+    export = _action(
+        actions, "export", "the part of a version that one scenario needs", export_version
+    )
+    export.add_argument("version", metavar="VERSION", help="a number or an alias")
+    export.add_argument("--scenario", required=True, metavar="NAME", help="one of the spec's")
+    export.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="a new folder, which MLflow can load"
+    )
     describe_model.add_action(actions)
 
 
@@ -118,6 +126,23 @@ def explain_version(args: argparse.Namespace) -> int:
     else:
         print("\n".join(as_lines(name, ancestry, offsets)))
     return 0 if ancestry.proven else 1
+
+
+def export_version(args: argparse.Namespace) -> int:
+    """Write the part of a version that scores one scenario."""
+    from learner.export import export
+    from learner.promotion import resolved
+    from learner.reach import reached, registered_name
+
+    with reached(args.mlflow) as client:
+        name = registered_name(client, args.name)
+        version = resolved(client, name, args.version)
+        exported = export(client, name, version, args.scenario, args.out)
+    print(
+        f"{args.out}: {name}, version {version}, what {args.scenario} needs: "
+        f"{exported.parameters:,} of {exported.of:,} parameters outside tables"
+    )
+    return 0
 
 
 def _action(actions: Subparsers, name: str, what: str, run: "object") -> argparse.ArgumentParser:

@@ -36,6 +36,9 @@ class MtfmConfig:
     sequence_scale: float
     """What embeddings of actions are multiplied by: how fast tokens of H and R move."""
     tables: TableConfig
+    recompute: bool = False
+    """Whether training keeps of each layer its input alone and computes the rest once more for the
+    gradient: activation checkpointing, memory for time."""
 
     def __post_init__(self) -> None:
         if self.d_model % self.heads:

@@ -27,16 +27,18 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from models.axes import Axes, Labels, Read, under, wide
 from models.base import RankingModel
 from models.batch import UserBatch
 from models.device import moved
+from models.growth import take_over
 from models.layers.mmoe import MmoeHeads
 from models.layout import Layout
 from models.mtfm.config import PRESETS, MtfmConfig
 from models.mtfm.hybrid import FullLayer, TargetLayer
-from models.mtfm.plan import plan_of
+from models.mtfm.plan import TokenPlan, plan_of
 from models.mtfm.tokens import Tokenizer
 
 
@@ -50,7 +52,8 @@ class Mtfm(RankingModel):
 
     def __init__(self, layout: Layout, config: MtfmConfig) -> None:
         super().__init__()
-        self.width = config.d_model
+        self.layout, self.config = layout, config
+        self.width, self.recompute = config.d_model, config.recompute
         self.sizes = (len(layout.actions), len(layout.scenarios))
         self.tokenizer = Tokenizer(layout, config)
         self.layers = nn.ModuleList(
@@ -68,10 +71,31 @@ class Mtfm(RankingModel):
         plan = moved(plan_of(batch, *self.sizes), self.device)
         x, samples = self.tokenizer(batch, plan)
         for layer in self.layers:
-            x = layer(x, plan)
+            x = self._through(layer, x, plan)
         t = torch.cat((plan.split(x)[2], samples), dim=1)
         logits: Tensor = self.heads(t, plan.by_scenario)
         return logits
+
+    def _through(self, layer: nn.Module, x_LD: Tensor, plan: TokenPlan) -> Tensor:
+        if not (self.recompute and torch.is_grad_enabled()):
+            return layer(x_LD, plan)
+        return checkpoint(layer, x_LD, plan, use_reentrant=False, preserve_rng_state=False)
+
+    def of_scenario(self, name: str) -> "Mtfm":
+        """The subgraph that is deployed for a scenario (MTFM 3.1, 3.3.3), with these very tables.
+
+        Its tokenizer, groups of norms, gates and towers; H and R, and so their streams, are of all.
+        """
+        layout = self.layout.of_scenario(name)
+        with torch.random.fork_rng(devices=[]):
+            part = Mtfm(layout, self.config)
+        part.to(self.heads.experts.weight)
+        take_over(part, self, layout, self.layout)
+        part.tokenizer.samples, part.tokenizer.actions = (
+            self.tokenizer.samples,
+            self.tokenizer.actions,
+        )
+        return part.train(self.training)
 
     def tokens(self, batch: UserBatch) -> dict[str, int]:
         return dict(zip("HRT", plan_of(batch, *self.sizes).sizes, strict=True))

@@ -189,3 +189,24 @@ def test_paper_preset_has_the_paper_sizes() -> None:
     config: MtfmConfig = Mtfm.presets["paper"]
     assert (config.d_model, config.blocks, config.target_layers) == (768, 4, 3)
     assert (config.heads, config.groups) == (3, 1)
+
+
+def test_recomputed_layers_give_equal_gradients_and_keep_a_fraction() -> None:
+    batch = BatchBuilder(3).batch()
+    gradients, kept = [], []
+    for recompute in (False, True):
+        model = models.create("mtfm", LAYOUT, "tiny", {"blocks": 4, "recompute": recompute})
+        sizes: list[int] = []
+
+        def count(x: torch.Tensor, sizes: list[int] = sizes) -> torch.Tensor:
+            sizes.append(x.numel())
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda x: x):
+            loss = weighted_bce(model(batch), batch)
+        loss.backward()
+        gradients.append([p.grad.to_dense() for p in model.parameters()])
+        kept.append(sum(sizes))
+    for plain, recomputed in zip(*gradients, strict=True):
+        torch.testing.assert_close(recomputed, plain, rtol=0, atol=1e-7)
+    assert kept[1] < kept[0] / 3
