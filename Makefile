@@ -24,7 +24,7 @@ help:
 	@echo "make test    all tests"
 	@echo "make lint    style, types and import walls"
 	@echo "make bench   every benchmark, then one line a figure"
-	@echo "make soak    long kill, fault and endurance tests"
+	@echo "make soak    long kill, fault and endurance tests (MILLSTREAM_SOAK_SHARE=0.05: a twentieth)"
 	@echo "make clean   remove .venv, caches and builds"
 
 setup: $(STAMP)

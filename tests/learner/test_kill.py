@@ -19,6 +19,7 @@ from learner.journal import Journal
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
 from tests.learner.runs import SMALL, assert_same_state, shop
+from tests.soak import share_of
 
 CROWDED = SMALL + "".join(
     f"[models.{name}]\ntables = {{ rows = 50, admit_after = 2, expire_after = 1 }}\n"
@@ -163,4 +164,5 @@ def test_five_kills_leave_the_same_state_as_none(tmp_path: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("model", models.names())
 def test_a_hundred_kills_leave_the_same_state_as_none(tmp_path: Path, model: str) -> None:
-    kill_and_resume(tmp_path, kills=100, windows=60, model=model)
+    kills, windows = share_of(100, least=5), share_of(60, least=4)
+    kill_and_resume(tmp_path, kills=kills, windows=windows, model=model)

@@ -23,6 +23,7 @@ from pipelines.drivers.flink.cuts import (
     moment_of,
     watermark_of,
 )
+from pipelines.drivers.flink.gather import _Gather, _packed
 from pipelines.drivers.flink.job_server import JobServer
 from pipelines.drivers.flink.leg import Leg, LegCoder, LegTracker
 from pipelines.drivers.flink.run import newest_checkpoint
@@ -33,6 +34,7 @@ from pipelines.steps.step import FINAL_CUT, NO_CUT
 from schemas.durable import read_json
 from schemas.errors import UserError
 from schemas.spec import Window
+from schemas.windows import Counts, FileEntry
 from tests.pipeline.small_world import SPEC_TOML, small_spec, small_world, write_json_lines
 
 WINDOW = Window(length_ms=10, maturity_ms=5)
@@ -185,6 +187,43 @@ def positions(folder: Path) -> dict[int, list[int]]:
         int(path.stem.removeprefix("flink-")): pq.read_table(path)["position"].to_pylist()
         for path in sorted((folder / "w" / "dead_letters").glob("*.parquet"))
     }
+
+
+def entry(name: str) -> FileEntry:
+    """A file without a record."""
+    return FileEntry(name, 0, "", 0, None, Counts())
+
+
+def given(gather: _Gather, bag: Bag, cut: int) -> list[tuple[int, list[str]]]:
+    """The windows that are whole at a cut, with the names of their files."""
+    found = gather.at_cut(moment_of(cut), bag)
+    return [(start_ms, [file.name for file in files]) for start_ms, files in found]
+
+
+def test_windows_come_in_order_of_time_each_when_its_last_file_has_come() -> None:
+    gather, bag, tags = _Gather(), Bag(), Tags()
+    made = [(10, "b", 25), (0, "d", 15), (10, "a", 25), (0, "c", 15), (20, "e", 25), (20, "f", 35)]
+    for start_ms, name, cut in made:
+        packed = _packed(start_ms, entry(name), moment_of(cut))
+        gather.process(packed, moment_of(cut), bag, tags)
+    assert tags.set_at == {"15": moment_of(15), "25": moment_of(25), "35": moment_of(35)}
+    assert given(gather, bag, 15) == [(0, ["c", "d"])]
+    assert given(gather, bag, 25) == [(10, ["a", "b"])]
+    assert given(gather, bag, 35) == [(20, ["e", "f"])]
+    assert bag == []
+    for start_ms, name, cut in made:
+        bag.add(_packed(start_ms, entry(name), moment_of(cut))[1])
+    assert [start_ms for start_ms, _ in given(gather, bag, FINAL_CUT)] == [0, 10, 20]
+
+
+class Tags:
+    """A timer that remembers what was set, by tag."""
+
+    def __init__(self) -> None:
+        self.set_at: dict[str, Timestamp] = {}
+
+    def set(self, moment: Timestamp, dynamic_timer_tag: str) -> None:
+        self.set_at[dynamic_timer_tag] = moment
 
 
 def test_the_newest_complete_checkpoint_of_any_job_is_found(tmp_path: Path) -> None:

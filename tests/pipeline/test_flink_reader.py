@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
@@ -98,6 +99,21 @@ def test_a_reader_whose_partitions_are_silent_follows_the_furthest_of_the_others
         ))  # fmt: skip
     assert first.watermark_ms is None and first.commit.newest_ms == 70_000
     assert second.watermark_ms == 70_000 - 2_000  # all are silent: the furthest counts
+
+
+def test_a_portion_s_watermark_counts_its_own_events_and_says_whether_more_waits(
+    kafka: Broker, spec: Spec
+) -> None:
+    """All other partitions have fallen silent; slack is 2 s."""
+    one_at_once = replace(reading(kafka, spec, 1), rows=1)
+    with closing(ShareReader(one_at_once, 0, None)) as reader:
+        assert reader.next(Commit()) is None
+        time.sleep(0.4)
+        send(kafka, {spec.streams["click"].topic: [click(50_000), click(70_000)]})
+        first = next(portions(reader, Commit()))
+        second = next(portions(reader, first.commit))
+    assert (first.watermark_ms, first.more) == (48_000, True)
+    assert (second.watermark_ms, second.more) == (68_000, False)
 
 
 def test_every_shard_hears_of_the_cuts_that_time_has_passed(kafka: Broker, spec: Spec) -> None:

@@ -19,6 +19,7 @@ from schemas.spec import Spec
 from tests.pipeline.damage import STREAMS, Message, healthy, with_damage
 from tests.pipeline.kafka_world import PARTITIONS, letters_in, prepared
 from tests.pipeline.test_kafka_faults import command, spec_in
+from tests.soak import share_of
 
 MEMORY_MB = 1_500
 """More than a run may take, whatever it reads: about an epoch's messages and the libraries."""
@@ -127,10 +128,11 @@ def test_twenty_thousand_messages_every_third_damaged(kafka: Broker, tmp_path: P
 def test_a_million_messages_every_third_damaged(
     kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told = fuzzed(kafka, tmp_path, 1_000_000, 2)
+    messages = share_of(1_000_000)
+    told = fuzzed(kafka, tmp_path, messages, 2)
     dead = sum(n for name, n in told.totals.items() if name.startswith("dead/"))
     with capsys.disabled():
-        print(f"\n1,000,000 messages, {dead:,} dead letters, peak {told.peak_mb:,.0f} MB")
+        print(f"\n{messages:,} messages, {dead:,} dead letters, peak {told.peak_mb:,.0f} MB")
 
 
 @pytest.mark.soak
@@ -138,10 +140,11 @@ def test_damaged_messages_do_not_slow_the_healthy(
     kafka: Broker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As many messages, of which a third is damaged, against all of them healthy."""
+    messages = share_of(150_000, least=15_000)
     spec = spec_in(tmp_path / "healthy", "fuzz3h")
     prepared(kafka, spec)
-    publish(kafka, spec, some(healthy(spec, 3), 150_000))
-    fuzzed(kafka, tmp_path / "damaged", 150_000, 3)
+    publish(kafka, spec, some(healthy(spec, 3), messages))
+    fuzzed(kafka, tmp_path / "damaged", messages, 3)
     ratios = []
     for turn in range(3):
         anew = ("--windows", f"windows{turn}", "--state", f"state{turn}")

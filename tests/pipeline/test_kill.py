@@ -12,6 +12,7 @@ import pytest
 
 from schemas.windows import WindowStore
 from tests.pipeline.small_world import SPEC_TOML, small_world, write_json_lines
+from tests.soak import share_of
 
 
 def command() -> list[str]:
@@ -68,4 +69,4 @@ def test_five_kills_change_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_twenty_kills_change_nothing(tmp_path: Path) -> None:
-    killed_run_equals_undisturbed(tmp_path, kills=20, seed=2)
+    killed_run_equals_undisturbed(tmp_path, kills=share_of(20), seed=2)
