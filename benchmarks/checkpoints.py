@@ -43,7 +43,7 @@ from tests.models.builder import BatchBuilder, UserShape
 
 SHAPES = [UserShape(history=40, recent=5, requests=(2, 2))] * 128
 DIM, TABLE_ROWS = 64, 1 << 22
-INTERVALS, BATCHES, REPEATS = 4, 8, 3
+INTERVALS, BATCHES, REPEATS = 4, 8, 5
 WAIT_SHARE, BYTES, BACK, VERSION = 0.03, 1.2, 1.5, 0.1
 
 
@@ -77,7 +77,8 @@ def main() -> None:
         train_with_checkpoints(trainer, checkpoints, options.steps)
         bytes_per_change(checkpoints, trainer)
         way_back(checkpoints, trainer, lambda: new_trainer(spec, config))
-        version_beside_training(checkpoints, trainer, Path(folder))
+        with tempfile.TemporaryDirectory() as versions:
+            version_beside_training(checkpoints, trainer, Path(versions))
 
 
 def new_trainer(spec: Spec, config: LearnerConfig) -> Trainer:
@@ -152,6 +153,7 @@ def way_back(checkpoints: Checkpoints, trainer: Trainer, new: Callable[[], Train
     """Restore and plain reading by turns."""
     files = [path for path in checkpoints.folder.rglob("*") if path.is_file()]
     restores, reads = [], []
+    restore(new(), checkpoints)  # kernels are compiled
     for _ in range(REPEATS):
         reads.append(seconds(lambda: [file.read_bytes() for file in files], time.process_time))
         back = new()

@@ -92,7 +92,7 @@ def judge(
         folded(model)
         found = _fold(part, model, baseline, layout)
         if champion is not None:
-            found = replace(found, shadow=_shadow(part, champion, layout))
+            found = replace(found, shadow=_shadow(part, model, found.model, champion, layout))
         verdict = verdict.merge(found)
     return verdict
 
@@ -131,16 +131,19 @@ def _fold(part: list[_Predicted], model: Scored, baseline: ItemCtr, layout: Layo
     )
 
 
-def _shadow(part: list[_Predicted], champion: Champion, layout: Layout) -> Shadow:
-    """Both scorers on the cells that both have scored."""
-    model = joined([_scored(one.batch, one.logits) for one in part])
+def _shadow(
+    part: list[_Predicted], model: Scored, card: Scorecard, champion: Champion, layout: Layout
+) -> Shadow:
+    """Both scorers on the cells that both have scored; `card` is the model's, of all of its own."""
     other = joined([_scored(one.batch, one.champion) for one in part])
     both = model.present & other.present
     size = len(layout.tasks), len(layout.scenarios)
+    if not np.array_equal(both, model.present):
+        card = Scorecard.of(replace(model, present=both), *size)
     return Shadow(
         champion.version,
         champion=Scorecard.of(replace(other, present=both), *size),
-        model=Scorecard.of(replace(model, present=both), *size),
+        model=card,
     )
 
 

@@ -26,7 +26,7 @@ class LearnerSettings:
     mode: Literal["once", "follow"] = "once"
     until_final: bool = False
     """With `follow`: stop once the windows' root holds `_FINAL` and all windows are consumed."""
-    poll_s: float = 2.0
+    poll_s: float = 1.0
     gap_wait_s: float = 0.0
     """With `follow`: how long a window waits for one from before it that is not there."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
