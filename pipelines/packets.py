@@ -5,12 +5,15 @@ part), then the parts as Arrow IPC streams, everything aligned to 64 bytes so th
 without a copy, from memory or from a mapped file.
 """
 
+import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import pyarrow as pa
+
+from schemas.durable import aside
 
 _ALIGNMENT = 64
 
@@ -27,18 +30,24 @@ class Carrier(Protocol):
 
 def encode(tables: Mapping[str, pa.Table]) -> bytes:
     """The tables as bytes; rows of a slice only, whatever buffers they share."""
-    return b"".join(pieces(tables))
+    sink = io.BytesIO()
+    _put(tables, sink)
+    return sink.getvalue()
 
 
-def pieces(tables: Mapping[str, pa.Table]) -> list[bytes | pa.Buffer]:
-    """The same, in the pieces that come one after the other."""
-    parts = [(name, _stream(table)) for name, table in tables.items()]
-    header = json.dumps([[name, part.size] for name, part in parts]).encode()
-    held: list[bytes | pa.Buffer] = []
-    for piece in (len(header).to_bytes(8, "little") + header, *(part for _, part in parts)):
-        size = len(piece)
-        held += [piece, b"\0" * (_aligned(size) - size)]
-    return held
+def write(path: Path, tables: Mapping[str, pa.Table]) -> None:
+    """Put the same into a file, straight from the tables; see `durable.aside`."""
+    with aside(path) as file:
+        _put(tables, file)
+
+
+def _put(tables: Mapping[str, pa.Table], file: BinaryIO) -> None:
+    sizes = {name: _size(table) for name, table in tables.items()}
+    header = json.dumps(list(sizes.items())).encode()
+    file.write(_padded(len(header).to_bytes(8, "little") + header))
+    for name, table in tables.items():
+        _stream(table, pa.PythonFile(file, "w"))
+        file.write(_padding(sizes[name]))
 
 
 def decode(data: bytes | pa.Buffer) -> dict[str, pa.Table]:
@@ -59,11 +68,24 @@ def read(path: Path) -> dict[str, pa.Table]:
         return decode(file.read_buffer())
 
 
-def _stream(table: pa.Table) -> pa.Buffer:
-    sink = pa.BufferOutputStream()
+def _size(table: pa.Table) -> int:
+    sink = pa.MockOutputStream()
+    _stream(table, sink)
+    size: int = sink.size()
+    return size
+
+
+def _stream(table: pa.Table, sink: pa.NativeFile) -> None:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue()
+
+
+def _padded(data: bytes) -> bytes:
+    return data + _padding(len(data))
+
+
+def _padding(size: int) -> bytes:
+    return b"\0" * (_aligned(size) - size)
 
 
 def _aligned(size: int) -> int:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipelines.sources.raw import RawRows
 from pipelines.steps.step import Tables
 from pipelines.validate import Validated, validate
+from pipelines.words import repeated, trimmed
 from schemas.hashing import hash_strings, shard_of
 from schemas.spec import Spec
 
@@ -59,14 +60,12 @@ def _split(
     shard = shard_of(hash_strings(checked.read[key])[checked.rows], shards)
     order = np.argsort(shard, kind="stable")
     rows = pa.array(checked.rows[order])
-    events = _named(checked.read, stream).take(rows).combine_chunks()
+    events = checked.read.take(rows).combine_chunks()
+    events = events.append_column("_stream", repeated(stream, len(rows)))
     bounds = np.searchsorted(shard[order], np.arange(shards + 1))
     for one in np.flatnonzero(np.diff(bounds)):
         part = events.slice(bounds[one], bounds[one + 1] - bounds[one])
-        yield int(one), {name: part}
-
-
-def _named(events: pa.Table, stream: str) -> pa.Table:
-    source = events.column_names.index("_source")
-    plain = events.set_column(source, "_source", events["_source"].cast(pa.string()))
-    return plain.append_column("_stream", pa.repeat(stream, events.num_rows))
+        columns = [
+            pa.chunked_array(map(trimmed, column.chunks), column.type) for column in part.columns
+        ]
+        yield int(one), {name: pa.table(columns, schema=part.schema)}

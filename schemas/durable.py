@@ -3,27 +3,29 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import Any, BinaryIO
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Readers see all of it or what stood there before; durable when this returns."""
-    write_aside(path, content)
+    with aside(path) as file:
+        file.write(content)
     flush(path.parent)
 
 
-def write_aside(path: Path, *content: bytes | pa.Buffer) -> None:
-    """The same, in pieces, but the name lasts through a crash only once its folder is flushed."""
+@contextmanager
+def aside(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes its name at the end, for good only once its folder is flushed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.tmp")
-    with aside.open("wb") as file:
-        file.writelines(content)
+    draft = path.with_name(f".{path.name}.tmp")
+    with draft.open("wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())
-    aside.replace(path)
+    draft.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -29,12 +29,25 @@ def hash_one(*parts: str) -> int:
 def hash_strings(*parts: pa.Array | pa.ChunkedArray) -> Int64Array:
     """The ids of n rows of one or more equally long string columns, shape [n].
 
-    A null part counts as empty text: give nulls a meaning before or after.
+    A null part counts as empty text: give nulls a meaning before or after. Each distinct value of
+    a single dictionary-encoded column is hashed once.
     """
+    if len(parts) == 1 and pa.types.is_dictionary(parts[0].type):
+        return _hash_dictionary(parts[0])
     columns = [pc.fill_null(part.cast(pa.string()), "") for part in parts]
     joined = columns[0] if len(columns) == 1 else reduce(_join, columns)
     hashed = pl.from_arrow(pa.table({"key": joined})).select(plh.col("key").nchash.xxh3_64())  # type: ignore[union-attr]
     return hashed["key"].to_numpy().view(np.int64)
+
+
+def _hash_dictionary(column: pa.DictionaryArray | pa.ChunkedArray) -> Int64Array:
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    hashes = [np.empty(0, np.int64)]
+    for chunk in chunks:
+        distinct = np.append(hash_strings(chunk.dictionary), hash_one(""))
+        places = pc.fill_null(chunk.indices, len(chunk.dictionary))
+        hashes.append(distinct[places.to_numpy()])
+    return np.concatenate(hashes)
 
 
 def hash_nullable(column: pa.Array | pa.ChunkedArray) -> pa.Array:

@@ -14,6 +14,7 @@ from pipelines.sources.avro import AvroFile
 from pipelines.sources.json_lines import GzipLinesFile, JsonLinesFile
 from pipelines.sources.parquet import ParquetFile
 from pipelines.sources.raw import Range, RawRows, SourceFile, Unread, Wanted
+from pipelines.words import word_columns
 from schemas.errors import UserError
 from schemas.events import arrow_schema
 from schemas.spec import Spec
@@ -79,7 +80,8 @@ class FilesSource:
         """Read one range. Damaged content becomes dead letters; OSError is the storage's."""
         path = self.root / wanted.name
         columns = tuple(arrow_schema(self.spec, wanted.stream).names)
-        return _format(path).read(Wanted(path, wanted, columns))
+        words = word_columns(self.spec, wanted.stream)
+        return _format(path).read(Wanted(path, wanted, columns, words))
 
     def answers(self) -> bool:
         """See `Source.answers`."""

@@ -88,11 +88,23 @@ def _group_by_group(wanted: Wanted, groups: range, first: Int64Array) -> RawRows
     return RawRows(Rows(merged, np.concatenate(positions)), wanted.range.dead_letters(letters))
 
 
+def _paths(schema: pq.ParquetSchema, words: tuple[str, ...]) -> list[str]:
+    """The leaves that hold these columns, whatever the file calls the levels of its lists."""
+    leaves = [schema.column(at).path for at in range(len(schema))]
+    ends = [leaf.split(".") for leaf in leaves]
+    named = [".".join(dict.fromkeys((parts[0], parts[-1]))) for parts in ends]
+    return [leaf for leaf, name in zip(leaves, named, strict=True) if name in words]
+
+
 def _groups(wanted: Wanted, groups: range) -> pa.Table | None:
     """The row groups as one table; None if any of them is damaged."""
     with wanted.path.open("rb") as stream:
         try:
-            file = pq.ParquetFile(stream, page_checksum_verification=True)
+            metadata = pq.read_metadata(stream)
+            words = _paths(metadata.schema, wanted.words)
+            file = pq.ParquetFile(
+                stream, metadata=metadata, read_dictionary=words, page_checksum_verification=True
+            )
             known = [name for name in wanted.columns if name in file.schema_arrow.names]
             return file.read_row_groups(list(groups), columns=known)
         except _UNREADABLE:

@@ -93,8 +93,12 @@ class Unread:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A range to read, where it lies, and the columns that somebody looks at."""
+    """A range to read, where it lies, and the columns that somebody looks at.
+
+    `words` are those whose text repeats, fields of list elements after the list's name.
+    """
 
     path: Path
     range: Range
     columns: tuple[str, ...]
+    words: tuple[str, ...] = ()

@@ -16,6 +16,7 @@ from pipelines.validate.kinds import (
 )
 from pipelines.validate.nodes import BoolArray, Node, mask_of
 from pipelines.validate.verdicts import Verdicts
+from pipelines.words import by_word
 from schemas.spec import FEEDBACK_KINDS, Spec
 
 
@@ -98,8 +99,9 @@ def _unknown_names(by_path: dict[str, Node], spec: Spec, verdicts: Verdicts) -> 
 
 
 def _outside(node: Node, known: tuple[str, ...]) -> BoolArray:
-    found = pc.is_in(node.values, value_set=pa.array(known, pa.string()))
-    return mask_of(pc.and_not(node.values.is_valid(), found))
+    names = pa.array(known, pa.string())
+    found = by_word(node.values, lambda values: pc.is_in(values, value_set=names))
+    return mask_of(pc.and_not(node.values.is_valid(), pc.fill_null(found, False)))
 
 
 def _missing_value(value: Node, verdicts: Verdicts) -> None:

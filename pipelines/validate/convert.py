@@ -79,7 +79,7 @@ def _filled(declared: pa.Field, values: pa.Array) -> Converted:
 
 def _string(column: pa.Array) -> Converted:
     if types.is_dictionary(column.type):
-        column = column.dictionary_decode()
+        return _words(column)
     if not (_is_text(column.type) or _is_bytes(column.type)):
         return _refused(column, pa.string())
     target = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
@@ -89,6 +89,16 @@ def _string(column: pa.Array) -> Converted:
     except pa.ArrowInvalid:
         return _repaired(values)
     return Converted(values)
+
+
+def _words(column: pa.DictionaryArray) -> Converted:
+    """Distinct values are looked at once, and only where one of them is no text, all values."""
+    distinct = _string(column.dictionary)
+    faulty = distinct.wrong is not None or distinct.bad_utf8 is not None
+    if faulty or column.dictionary.null_count:
+        return _string(column.dictionary_decode())
+    indices = column.indices.cast(pa.int32())
+    return Converted(pa.DictionaryArray.from_arrays(indices, distinct.values))
 
 
 def _is_text(kind: pa.DataType) -> bool:

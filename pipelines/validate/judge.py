@@ -16,6 +16,7 @@ from pipelines.validate.nodes import Node, nodes_of
 from pipelines.validate.parse import Parser
 from pipelines.validate.render import as_json
 from pipelines.validate.verdicts import Verdicts
+from pipelines.words import WORD, carried_schema, repeated
 from schemas.events import arrow_schema
 from schemas.spec import Spec
 
@@ -43,10 +44,10 @@ class Validated:
 
 
 def events_schema(spec: Spec, stream: str) -> pa.Schema:
-    """The stream's schema, then where each event came from."""
-    source = pa.field("_source", pa.string(), nullable=False)
+    """The stream's events as they travel, then where each came from."""
+    source = pa.field("_source", WORD, nullable=False)
     position = pa.field("_position", pa.int64(), nullable=False)
-    return arrow_schema(spec, stream).append(source).append(position)
+    return carried_schema(spec, stream).append(source).append(position)
 
 
 def validate(spec: Spec, stream: str, raw: RawRows, now_ms: int, source_name: str) -> Validated:
@@ -140,6 +141,7 @@ class _Judge:
         return _Judged(self._table(top, rows.positions), order, letters)
 
     def _table(self, top: tuple[Node, ...], positions: Int64Array) -> pa.Table:
-        source = pa.repeat(self.source, len(positions))
-        columns = [*(node.build() for node in top), source, pa.array(positions)]
-        return pa.table(columns, schema=events_schema(self.spec, self.stream))
+        schema = events_schema(self.spec, self.stream)
+        columns = [node.build(schema.field(node.path).type) for node in top]
+        source = repeated(self.source, len(positions))
+        return pa.table([*columns, source, pa.array(positions)], schema=schema)

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from pipelines.sources.raw import Int64Array, Rows
 from pipelines.validate.convert import Converted, convert
+from pipelines.words import by_word
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -23,9 +24,9 @@ BoolArray = npt.NDArray[np.bool_]
 class Node:
     """One declared field, or the elements of one, over all events of a block.
 
-    `field` is as declared; `values` has n elements, null where absent or unusable; `excused` are
-    nulls that another reason explains; `offsets`, of a list, says where each list starts in its
-    child, shape [n + 1]; `events` maps element numbers to event numbers.
+    `field` is as declared; `values` has n elements, null where absent or unusable, text plain or
+    by word; `excused` are nulls that another reason explains; `offsets`, of a list, says where
+    each list starts in its child, shape [n + 1]; `events` maps element numbers to event numbers.
     """
 
     path: str
@@ -55,22 +56,24 @@ class Node:
     @cached_property
     def lengths(self) -> pa.Array:
         """Of a string node: bytes in each value."""
-        return pc.binary_length(self.values)
+        return by_word(self.values, pc.binary_length)
 
-    def build(self) -> pa.Array:
-        """The column, with the nullability that the schema declares."""
+    def build(self, kind: pa.DataType) -> pa.Array:
+        """The column in the type in which it travels, and with its nullability."""
         if self.offsets is not None:
-            return self._build_list(self.offsets)
+            return self._build_list(self.offsets, kind)
         if self.children:
-            arrays = [child.build() for child in self.children]
-            return pa.StructArray.from_arrays(arrays, fields=list(self.field.type))
-        return self.values
+            arrays = [
+                child.build(part.type) for child, part in zip(self.children, kind, strict=True)
+            ]
+            return pa.StructArray.from_arrays(arrays, fields=list(kind))
+        return self.values if self.values.type == kind else self.values.cast(kind)
 
-    def _build_list(self, offsets: Int64Array) -> pa.Array:
+    def _build_list(self, offsets: Int64Array, kind: pa.DataType) -> pa.Array:
         starts = pa.array(offsets.astype(np.int32))
         absent = self.values.is_null() if self.values.null_count else None
-        items = self.children[0].build()
-        return pa.ListArray.from_arrays(starts, items, type=self.field.type, mask=absent)
+        items = self.children[0].build(kind.value_type)
+        return pa.ListArray.from_arrays(starts, items, type=kind, mask=absent)
 
 
 def mask_of(booleans: pa.Array) -> BoolArray:

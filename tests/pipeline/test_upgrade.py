@@ -306,8 +306,10 @@ def as_version_3(state: Path) -> None:
     for path in (state / "shards" / "resolve_by_item").glob("*/segment-latest-*.arrow"):
         ((name, table),) = packets.read(path).items()
         path.write_bytes(packets.encode({name: pa.table(table.drop_columns(["item"]))}))
+    for path in (state / "shards" / "attribute").glob("*/segment-*.arrow"):
+        path.write_bytes(packets.encode(as_text(packets.read(path))))
     for path in (state / "shards" / "attribute").glob("*/*.tables"):
-        tables = packets.read(path)
+        tables = as_text(packets.read(path))
         memory = Memory.of(tables)
         whole = with_requests(memory, np.arange(len(memory.requests))).tables()
         tables |= {
@@ -317,6 +319,21 @@ def as_version_3(state: Path) -> None:
         }
         del tables["since"]
         path.write_bytes(packets.encode(tables))
+
+
+def as_text(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """The tables with plain text in place of words."""
+    return {name: table.cast(pa.schema(map(plain, table.schema))) for name, table in tables.items()}
+
+
+def plain(field: pa.Field) -> pa.Field:
+    kind = field.type
+    if pa.types.is_dictionary(kind):
+        return field.with_type(kind.value_type)
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        parts = pa.struct([plain(part) for part in kind.value_type])
+        return field.with_type(pa.list_(kind.value_field.with_type(parts)))
+    return field
 
 
 def test_state_of_a_version_to_come_is_refused(tmp_path: Path) -> None:

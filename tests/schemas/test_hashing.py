@@ -66,9 +66,11 @@ def test_where_one_part_ends_and_the_next_begins_matters() -> None:
         pa.chunked_array([["a"], ["é", "a"]]),
         pa.array(["z", "a", "é", "a"]).slice(1),
         pa.array(["a", "é", "a"]).dictionary_encode(),
+        pa.array(["z", "a", "é", "a"]).dictionary_encode().slice(1),
+        pa.chunked_array([pa.array(part).dictionary_encode() for part in (["a"], ["é", "a"])]),
         pa.array(["a", "é", "a"], pa.large_string()),
     ],
-    ids=["chunks", "slice", "dictionary", "large"],
+    ids=["chunks", "slice", "dictionary", "sliced_dictionary", "dictionaries", "large"],
 )
 def test_how_a_column_is_laid_out_changes_nothing(column: pa.Array) -> None:
     a, e = hash_one("a"), hash_one("é")
@@ -82,12 +84,15 @@ def test_an_empty_column_has_no_hashes() -> None:
 def test_a_null_part_counts_as_empty_text() -> None:
     null = pa.array([None], pa.string())
     assert hash_strings(null).tolist() == [hash_one("")]
+    assert hash_strings(null.dictionary_encode()).tolist() == [hash_one("")]
     assert hash_strings(pa.array(["u"]), null).tolist() == [hash_one("u", "")]
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_nullable_hashes_keep_nulls(chunked: bool) -> None:
+@pytest.mark.parametrize("words", [False, True])
+def test_nullable_hashes_keep_nulls(chunked: bool, words: bool) -> None:
     column = pa.array(["a", None, ""])
+    column = column.dictionary_encode() if words else column
     hashed = hash_nullable(pa.chunked_array([column]) if chunked else column)
     assert hashed.type == pa.int64()
     assert hashed.to_pylist() == [hash_one("a"), None, hash_one("")]

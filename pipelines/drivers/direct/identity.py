@@ -19,7 +19,7 @@ from schemas.durable import read_json, write_json
 from schemas.errors import UserError
 from schemas.spec import Spec, growth, spec_digest, spec_values
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 OLDEST_VERSION = 3
 """The oldest one that can be handed on."""
 

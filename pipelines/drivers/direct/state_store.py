@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from pipelines import packets
 from pipelines.steps.step import SEGMENT
-from schemas.durable import flush, write_aside
+from schemas.durable import flush
 
 _NAMES = "apart"
 """The table that names the segments, each of which rests in a file apart."""
@@ -36,10 +36,10 @@ class StateStore:
         apart = [name for name in tables if name.startswith(SEGMENT)]
         for name in apart:
             if not (folder / _apart(name)).exists():
-                write_aside(folder / _apart(name), *packets.pieces({name: tables[name]}))
+                packets.write(folder / _apart(name), {name: tables[name]})
         rest = {name: table for name, table in tables.items() if name not in apart}
         names = {_NAMES: pa.table({"name": pa.array(apart, pa.string())})}
-        write_aside(folder / _main(epoch), *packets.pieces(rest | names))
+        packets.write(folder / _main(epoch), rest | names)
         flush(folder)
 
     def steps(self) -> list[str]:

@@ -1,9 +1,11 @@
 """Settled feedback of the action streams, as step 4 wants it (rule 11)."""
 
+import numpy as np
 import pyarrow as pa
 
+from pipelines.steps.attribute.settle import Settled
 from pipelines.steps.encode import encode
-from schemas.hashing import hash_nullable, hash_strings
+from schemas.hashing import hash_nullable, hash_one
 from schemas.spec import Spec
 
 
@@ -25,19 +27,20 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
-def actions_of(events: pa.Table | None, spec: Spec) -> pa.Table:
-    """The actions among settled feedback, in the order of its rows."""
+def actions_of(settled: Settled, spec: Spec) -> pa.Table:
+    """The actions among newly settled feedback, in the order of its rows."""
     schema = action_schema(spec)
-    if events is None:
+    if settled.events is None:
         return schema.empty_table()
-    wanted = pa.array(spec.sequences.streams, pa.string())
-    streams = events["_stream"].cast(pa.string())
-    rows = events.filter(pa.compute.is_in(streams, value_set=wanted)).combine_chunks()
+    feedback, first = settled.memory.feedback, len(settled.memory.feedback) - settled.fresh
+    streams = np.array([hash_one(name) for name in spec.sequences.streams], np.int64)
+    wanted = np.flatnonzero(np.isin(feedback.stream[first:], streams))
+    rows = settled.events.take(pa.array(wanted)).combine_chunks()
     columns = {
-        "user": pa.array(hash_strings(rows["user_id"])),
+        "user": pa.array(feedback.user[first + wanted]),
         "time_ms": rows["time_ms"],
-        "item": pa.array(hash_strings(rows["item_id"])),
-        "action": pa.array(hash_strings(rows["_stream"])),
+        "item": pa.array(feedback.item[first + wanted]),
+        "action": pa.array(feedback.stream[first + wanted]),
         "stream": rows["_stream"].cast(pa.string()),
         "event_id": rows["event_id"].cast(pa.string()),
         "scenario": hash_nullable(rows["scenario"]),

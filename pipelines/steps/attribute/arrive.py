@@ -85,7 +85,7 @@ def _remember(memory: Memory, events: pa.Table, rules: Rules) -> Memory:
         child=kept.rows,
         exposed=kept.exposed,
         probability=kept.probability,
-        item_id=children.field("item_id").take(pa.array(kept.rows)),
+        item_id=children.field("item_id").take(pa.array(kept.rows)).cast(pa.string()),
     )
     return replace(
         memory,

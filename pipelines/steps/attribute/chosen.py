@@ -13,6 +13,10 @@ from pipelines.steps.encode import encode_known
 from pipelines.steps.ragged import offsets_of
 from schemas.spec import Feature, Spec
 
+_KEPT_OF_REQUESTS = ("request_id", "user_id", "time_ms", "candidates")
+_KEPT_OF_SAMPLES = ("item_id", "exposed")
+"""Columns of what was logged that the memory has of its own."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -55,7 +59,7 @@ class Chosen:
         at = np.searchsorted(used, segment)
         rows = offsets_of(np.array([table.num_rows for table in tables]))[at]
         bases = offsets_of(np.array([table.num_rows for table in children]))[at]
-        logged = pa.concat_tables([table.drop_columns(["candidates"]) for table in tables])
+        logged = pa.concat_tables([_without(table, _KEPT_OF_REQUESTS) for table in tables])
         row = pa.array(rows + memory.requests.row[requests])
         child = pa.array(np.repeat(bases, shown.counts) + memory.samples.child[shown.samples])
         return cls(requests, shown, logged.take(row), pa.concat_tables(children).take(child))
@@ -63,7 +67,12 @@ class Chosen:
 
 def _children(segment: pa.Table) -> pa.Table:
     flat = [chunk.flatten() for chunk in segment["candidates"].chunks]
-    return pa.Table.from_batches([pa.RecordBatch.from_struct_array(chunk) for chunk in flat])
+    batches = [pa.RecordBatch.from_struct_array(chunk) for chunk in flat]
+    return _without(pa.Table.from_batches(batches), _KEPT_OF_SAMPLES)
+
+
+def _without(table: pa.Table, names: tuple[str, ...]) -> pa.Table:
+    return table.select([name for name in table.column_names if name not in names])
 
 
 @dataclass(frozen=True)

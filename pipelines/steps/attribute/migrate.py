@@ -10,7 +10,7 @@ from pipelines.steps.attribute.tables import Since
 from pipelines.steps.conform import conformed
 from pipelines.steps.ragged import offsets_of
 from pipelines.steps.step import Tables
-from schemas.events import arrow_schema
+from pipelines.words import WORD, carried_schema
 from schemas.hashing import hash_one
 from schemas.spec import Spec
 from schemas.spec.growth import Values
@@ -23,13 +23,21 @@ def migrated(state: Tables, old: Values, spec: Spec) -> Tables:
     the last cut: of earlier ones some feedback was settled without it.
     """
     memory = Memory.of(_with_places(state))
-    exposure = arrow_schema(spec, spec.of_kind("exposure")[0].name)
-    feedback = arrow_schema(spec, spec.feedback_streams[0].name) if memory.arrived else None
-    return replace(
-        _with_tasks(_with_domains(memory, old, spec), old, spec),
-        segments={name: conformed(rows, exposure) for name, rows in memory.segments.items()},
-        arrived=None if feedback is None else conformed(memory.arrived, feedback),
-    ).tables()
+    exposure, feedback = spec.of_kind("exposure")[0].name, spec.feedback_streams[0].name
+    segments = {name: _carried(rows, spec, exposure) for name, rows in memory.segments.items()}
+    arrived = None if memory.arrived is None else _carried(memory.arrived, spec, feedback)
+    memory = _with_tasks(_with_domains(memory, old, spec), old, spec)
+    return replace(memory, segments=segments, arrived=arrived).tables()
+
+
+def _carried(rows: pa.Table, spec: Spec, stream: str) -> pa.Table:
+    """Events as they travel; up to version 4 all text was plain."""
+    whole = conformed(rows, carried_schema(spec, stream))
+    fields = [
+        field.with_type(WORD) if field.name in ("_source", "_stream") else field
+        for field in whole.schema
+    ]
+    return whole.cast(pa.schema(fields))
 
 
 def _with_places(state: Tables) -> Tables:

@@ -85,7 +85,9 @@ def _keys(memory: Memory, chosen: Chosen, rules: Rules) -> dict[str, pa.Array]:
     window = rules.spec.window
     names = np.array(list(rules.spec.domains), object)
     domain = rules.domain_of(rows.scenario[asked])
-    query = chosen.logged["query"].combine_chunks()
+    query, scenario = (
+        chosen.logged[name].combine_chunks().cast(pa.string()) for name in ("query", "scenario")
+    )
     source = rows.source_id.take(pa.array(asked, mask=~pseudo))
     return {
         "window_start_ms": pa.array(
@@ -95,7 +97,7 @@ def _keys(memory: Memory, chosen: Chosen, rules: Rules) -> dict[str, pa.Array]:
         "user": pa.array(rows.user[asked]),
         "id": rows.request_id.take(pa.array(asked)),
         "time_ms": pa.array(time_ms),
-        "scenario": chosen.logged["scenario"].combine_chunks(),
+        "scenario": scenario,
         "domain": pa.array(names[np.where(pseudo, rules.target, domain)], pa.string()),
         "origin_domain": pa.array(names[domain], pa.string()),
         "query": query.take(pa.array(np.arange(len(asked)), mask=pseudo)),

@@ -56,6 +56,6 @@ def _evaluate(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Memor
         pseudo = seal_pseudo(memory, made, labels, credits, rules)
         outputs.tables |= questions_of(pseudo, outputs.tables["requests"], rules)
     outputs.tables["revisions"] = seal_revisions(memory, revisions, credits, rules)
-    outputs.tables["actions"] = actions_of(settled.events, rules.spec)
+    outputs.tables["actions"] = actions_of(settled, rules.spec)
     memory = count_unplaced(memory, cut, rules, outputs)
     return forget(memory, cut, rules, outputs)
