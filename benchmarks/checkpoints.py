@@ -178,9 +178,10 @@ def version_beside_training(checkpoints: Checkpoints, trainer: Trainer, folder: 
         written_s = time.perf_counter() - begun
     [weights] = folder.glob("*-*/model/weights.safetensors")
     served = tensors.load(weights)
-    for name, one in trainer.model.state_dict().items():
-        if not torch.equal(served[name], one):
-            raise SystemExit(f"expected {name} as it was, received something else in the version")
+    with trainer.optimisers.average.in_place():
+        for name, one in trainer.model.state_dict().items():
+            if not torch.equal(served[name], one):
+                raise SystemExit(f"expected {name} as it was, received another in the version")
     print(f"a version: training waits {waited_s * 1000:.0f} ms, written after {written_s:.2f} s")
     figure("version_wait_per_write", waited_s / written_s, VERSION)
 

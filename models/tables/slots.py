@@ -137,7 +137,9 @@ class Slots:
 
     def clear(self) -> None:
         """Forget everything, for `take_over`."""
-        self._arrays = _empty(self.most)
+        if self.size:  # Else there is nothing to forget, and room for `most` costs time to swap.
+            self._arrays = _empty(self.most)
+        self._arrays.head[:] = 0
 
     def take_over(self, state: Mapping[str, Ints]) -> None:
         """After `clear`: take over what was `live`, then the `changes` made to it; then `end`.
