@@ -7,7 +7,7 @@ fifty million ids before the first step is timed; the ids looked up are drawn fr
 First it is checked that both compute the same thing on ids that share no row. Steps alternate;
 the figure is the ratio of the medians of processor time.
 
-    python benchmarks/growing_table.py [--ids 1000000] [--most 50000000] [--repeats 7]
+    python benchmarks/growing_table.py [--ids 1000000] [--most 50000000] [--dim 16] [--repeats 7]
 """
 
 import argparse
@@ -24,7 +24,6 @@ from models.rowwise import RowwiseAdagrad
 from models.tables import GrowingTable, HashedTable
 from models.tables.base import EmbeddingTable
 
-DIM = 16
 BESIDE_FIXED, BY_SIZE = 1.25, 1.3
 LOOKED_UP, FILLED_AT_ONCE = 1_000_000, 1_000_000
 DRAWS = 8
@@ -33,9 +32,9 @@ DRAWS = 8
 class Fixed(HashedTable):
     """`nn.EmbeddingBag` with bags of one id each."""
 
-    def __init__(self, rows: int) -> None:
-        super().__init__(rows - 1, DIM, 0.1)
-        self.bag = nn.EmbeddingBag(rows, DIM, mode="sum", sparse=True)
+    def __init__(self, rows: int, dim: int) -> None:
+        super().__init__(rows - 1, dim, 0.1)
+        self.bag = nn.EmbeddingBag(rows, dim, mode="sum", sparse=True)
         self.weight = self.bag.weight
 
     def forward(self, ids: Tensor, present: Tensor) -> Tensor:
@@ -47,13 +46,14 @@ def main() -> None:
     """Check, measure and print the figures."""
     options = _options()
     torch.set_num_threads(1)
-    _check()
-    fixed, growing = Fixed(options.ids), GrowingTable(options.ids, DIM, 0.1)
+    _check(options.dim)
+    fixed = Fixed(options.ids, options.dim)
+    growing = GrowingTable(options.ids, options.dim, 0.1)
     _fill(growing, options.ids)
     beside = _alternately([_stepper(t, options.ids) for t in (growing, fixed)], options.repeats)
     _figure("growing_table_beside_fixed", beside[0] / beside[1], BESIDE_FIXED)
     del fixed
-    large = GrowingTable(options.most, DIM, 0.1)
+    large = GrowingTable(options.most, options.dim, 0.1)
     _fill(large, options.most)
     sides = [_stepper(large, options.most), _stepper(growing, options.ids)]
     by_size = _alternately(sides, options.repeats)
@@ -64,13 +64,14 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--ids", type=int, default=1_000_000)
     parser.add_argument("--most", type=int, default=50_000_000)
+    parser.add_argument("--dim", type=int, default=16, help="width of a row; memory goes with it")
     parser.add_argument("--repeats", type=int, default=7)
     return parser.parse_args()
 
 
-def _check() -> None:
+def _check(dim: int) -> None:
     """Three steps on both from equal rows give equal rows."""
-    fixed, growing = Fixed(64), GrowingTable(64, DIM, 0.1)
+    fixed, growing = Fixed(64, dim), GrowingTable(64, dim, 0.1)
     ids, there = torch.arange(64), torch.ones(64, dtype=torch.bool)
     growing(_spread(ids), there)
     with torch.no_grad():

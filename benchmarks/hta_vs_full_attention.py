@@ -1,6 +1,6 @@
 """MTFM's Hybrid Target Attention, 3:1, against full attention in every layer (MTFM 3.2.2).
 
-Four layers either way: one full and three target layers, or four full ones; 16 users, each with a
+Four layers either way: one full and three target layers, or four full ones; 8 users, each with a
 history of 512, R of 32 and 32 targets. The figure is of preset `demo`; the paper's three heads at
 an eighth of its width are printed beside it, and the work of both sides in FLOPs, which bounds what
 can be had where products decide. Checked first: targets leave a target layer as they leave a full
@@ -25,11 +25,11 @@ from models.mtfm.plan import plan_of
 from models.optimisers import OptimiserConfig, Optimisers
 from tests.models.builder import LAYOUT, BatchBuilder, UserShape
 
-USERS = 16
+USERS = 8
 SHAPE = UserShape(history=512, recent=32, requests=(4,) * 8)
 HYBRID, FULL = {"blocks": 1, "target_layers": 3}, {"blocks": 4, "target_layers": 0}
 EIGHTH = {"d_model": 96, "heads": 3, "groups": 1}
-REPEATS = 7
+REPEATS = 5
 GOAL = 3.0
 
 
