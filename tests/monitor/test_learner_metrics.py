@@ -158,8 +158,8 @@ def test_a_running_learner_is_seen_to_learn_and_to_stand_still(
         until_s = (START_MS + 2 * HOUR_MS) / 1_000
         assert samples[f"{NAME}_learned_until_timestamp_seconds", ()] == until_s
         assert samples[f"{NAME}_batches_total", ()] == 8.0  # 30 users in batches of 8, twice
-        # Two entries a window, what settled, and a version.
-        assert samples[f"{NAME}_mlflow_unsent", ()] == 6.0
+        # Two entries a window, what settled, and a version, which is written beside the loop.
+        eventually(lambda: scraped(address)[f"{NAME}_mlflow_unsent", ()] == 6.0)
         assert samples["process_resident_memory_bytes", ()] > 1e8
         rows = {labels: value for (name, labels), value in samples.items() if "table_rows" in name}
         assert len(rows) == 4

@@ -27,7 +27,7 @@ PATIENCE_S = 30
 @pytest.fixture
 def spec(kafka: Broker) -> Spec:
     """Topics of one partition each, soon idle: slack 2 s, windows of 10 s cut 5 s after."""
-    spec = kafka_spec(idle_ms=300)
+    spec = kafka_spec(idle_ms=1_000)
     create_topics(kafka, topics_of(spec), 1)
     return spec
 
@@ -108,7 +108,7 @@ def test_a_portion_s_watermark_counts_its_own_events_and_says_whether_more_waits
     one_at_once = replace(reading(kafka, spec, 1), rows=1)
     with closing(ShareReader(one_at_once, 0, None)) as reader:
         assert reader.next(Commit()) is None
-        time.sleep(0.4)
+        time.sleep(1.1)
         send(kafka, {spec.streams["click"].topic: [click(50_000), click(70_000)]})
         first = next(portions(reader, Commit()))
         second = next(portions(reader, first.commit))

@@ -67,7 +67,7 @@ class KafkaPlanner:
         cut = max(commit.cut, self._cut(behind, watermark_ms))
         if not ranges and cut == commit.cut:
             return None
-        active = tuple(p.name for p in self._there if self._is_active(p, commit))
+        active = tuple(p.name for p in self._there if self._is_active(p, commit, now_ms))
         return Plan(commit.epoch + 1, tuple(ranges), cut, now_ms, watermark_ms, active)
 
     def standing(self, commit: Commit, clock: Clock) -> Standing:
@@ -186,5 +186,10 @@ class KafkaPlanner:
     def _has_more(self, partition: Partition, commit: Commit) -> bool:
         return commit.offsets.get(partition.name, 0) < partition.end
 
-    def _is_active(self, partition: Partition, commit: Commit) -> bool:
-        return partition.name not in commit.active_ms or self._has_more(partition, commit)
+    def _is_active(self, partition: Partition, commit: Commit, now_ms: int) -> bool:
+        """Whether its silence counts from now: one met only now is given its time once."""
+        if self._has_more(partition, commit):
+            return True
+        return partition.name not in commit.active_ms and not self._is_idle(
+            partition, commit, now_ms
+        )
