@@ -112,7 +112,7 @@ class Daemon:
         try:
             with self.writer:
                 self._learn()
-                self.writer.wait()
+                self.loop.end()
         finally:
             self.watch.close()
             unsent = self.outbox.close(self.settings.mlflow_patience_s)

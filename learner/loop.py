@@ -147,6 +147,11 @@ class Loop:
         self._trainer.begin_version()
         self.checkpoint(version)
 
+    def end(self) -> None:
+        """Wait for the disk, and leave nothing that no kept checkpoint needs."""
+        self._writer.wait()
+        self._settling.forget(self._folder.checkpoints)
+
     def _stage(self, version: Version, tables: Sequence[Sequence[Changes]]) -> None:
         """In the writer's thread: nothing of the trainer is read that training changes."""
         versions = self._folder.versions

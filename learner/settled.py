@@ -76,7 +76,8 @@ class Settling:
     """Keeps predictions while their labels are open, and judges them again as these close.
 
     What is due at a window follows from the windows consumed alone, so that a learner that goes
-    on from a checkpoint writes the same entries again.
+    on from a checkpoint writes the same entries again. A rewind may go back further than
+    predictions are kept: what lacks them was judged before, and is not judged again.
     """
 
     closing: Closing
