@@ -9,27 +9,25 @@ median ratio counts.
 """
 
 import statistics
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import models
+from benchmarks.training.steps import ratios, training_step
 from models.base import RankingModel
 from models.batch import UserBatch
 from models.loss import weighted_bce
 from models.mtfm import Mtfm
 from models.mtfm.hybrid import FullLayer, TargetLayer
 from models.mtfm.plan import plan_of
-from models.optimisers import OptimiserConfig, Optimisers
 from tests.models.builder import LAYOUT, BatchBuilder, UserShape
 
 USERS = 8
 SHAPE = UserShape(history=512, recent=32, requests=(4,) * 8)
 HYBRID, FULL = {"blocks": 1, "target_layers": 3}, {"blocks": 4, "target_layers": 0}
 EIGHTH = {"d_model": 96, "heads": 3, "groups": 1}
-REPEATS = 5
 GOAL = 3.0
 
 
@@ -47,10 +45,9 @@ def measured(batch: UserBatch, what: str, sizes: Mapping[str, object]) -> float:
     """How many times as long a step of full layers takes."""
     hybrid, full = (models.create("mtfm", LAYOUT, "demo", {**sizes, **s}) for s in (HYBRID, FULL))
     work = flops(full, batch) / flops(hybrid, batch)
-    short, long = training_step(hybrid, batch), training_step(full, batch)
-    ratios = [seconds(long) / seconds(short) for _ in range(REPEATS + 1)][1:]
-    print(f"{what}: {work:.2f} times the FLOPs; ratios {[round(one, 2) for one in ratios]}")
-    return statistics.median(ratios)
+    found = ratios(training_step(hybrid, batch), training_step(full, batch))
+    print(f"{what}: {work:.2f} times the FLOPs; ratios {[round(one, 2) for one in found]}")
+    return statistics.median(found)
 
 
 @torch.no_grad()
@@ -78,25 +75,6 @@ def flops(model: RankingModel, batch: UserBatch) -> int:
     with FlopCounterMode(display=False) as counter:
         weighted_bce(model(batch), batch).backward()
     return counter.get_total_flops()
-
-
-def training_step(model: RankingModel, batch: UserBatch) -> Callable[[], None]:
-    """Forward, loss, backward and both optimisers."""
-    optimisers = Optimisers(model, OptimiserConfig())
-
-    def step() -> None:
-        optimisers.zero_grad()
-        weighted_bce(model(batch), batch).backward()
-        optimisers.step()
-
-    return step
-
-
-def seconds(step: Callable[[], None]) -> float:
-    """CPU time of one step."""
-    start = time.process_time()
-    step()
-    return time.process_time() - start
 
 
 if __name__ == "__main__":

@@ -6,18 +6,16 @@ turns; the median ratio counts.
 """
 
 import statistics
-import time
-from collections.abc import Callable
 
 import torch
 
 import models
-from benchmarks.mtfm_user_level import check_equal_logits, impressions_of, training_step
-from tests.models.builder import BatchBuilder, UserShape
+from benchmarks.training.point_wise import check_equal_logits, impressions_of
+from benchmarks.training.steps import ratios, training_step
+from tests.models.builder import LAYOUT, BatchBuilder, UserShape
 
 SHAPE = UserShape(history=100, recent=10, requests=(24,))
 REQUESTS = 16
-REPEATS = 5
 GOAL = 2.0
 
 
@@ -27,19 +25,15 @@ def main() -> None:
     by_candidate = impressions_of(by_request)
     for name in models.names():
         check_equal_logits(name, by_request, by_candidate)
-        short, long = training_step(name, by_request), training_step(name, by_candidate)
-        ratios = [seconds(long) / seconds(short) for _ in range(REPEATS + 1)][1:]
-        ratio = statistics.median(ratios)
-        print(f"{name}: {REQUESTS} requests of 24, ratios {[round(one, 2) for one in ratios]}")
+        short, long = (
+            training_step(models.create(name, LAYOUT, "demo"), batch)
+            for batch in (by_request, by_candidate)
+        )
+        found = ratios(short, long)
+        print(f"{name}: {REQUESTS} requests of 24, ratios {[round(one, 2) for one in found]}")
+        ratio = statistics.median(found)
         verdict = "ok" if ratio >= GOAL else "short"
         print(f"FIGURE request_level_vs_point_wise_{name} {ratio:.1f} {GOAL:.0f} {verdict}")
-
-
-def seconds(step: Callable[[], None]) -> float:
-    """CPU time of one step."""
-    start = time.process_time()
-    step()
-    return time.process_time() - start
 
 
 if __name__ == "__main__":
