@@ -1,6 +1,7 @@
 """The code of a registered version. MLflow runs this file to load one; nothing else imports it."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import pandas as pd
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from learner.pyfunc_columns import JSON_COLUMNS
-from learner.scorer import Scorer
+CODE = Path(__file__).parent / "code" / "millstream.zip"
+if CODE.exists():  # While a version is being made it is not there: then what runs counts.
+    sys.path.insert(0, str(CODE))
+
+from learner.pyfunc_columns import JSON_COLUMNS  # noqa: E402
+from learner.scorer import Scorer  # noqa: E402
 
 
 class RankingVersion(PythonModel):

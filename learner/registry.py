@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import mlflow.pyfunc
 from mlflow.exceptions import MlflowException
@@ -34,6 +35,8 @@ REQUIREMENTS = (
 )
 PACKAGES = ("schemas", "models", "learner")
 ROOT = Path(__file__).resolve().parent.parent
+CODE = "millstream.zip"
+"""The packages as a version carries them; its `pyfunc_model.py` puts them first on the path."""
 
 
 def register(client: MlflowClient, staged: Staged, name: str, run_id: str) -> str:
@@ -98,15 +101,26 @@ def save_pyfunc(folder: Path, model: Path) -> None:
     named = json.loads((model / "model.json").read_text())
     example = example_request(spec)
     example["scenario"] = named.get("scenario", example["scenario"])
-    mlflow.pyfunc.save_model(
-        path=folder,
-        python_model=str(Path(__file__).with_name("pyfunc_model.py")),
-        artifacts={"model": str(model)},
-        code_paths=[str(ROOT / package) for package in PACKAGES],
-        signature=signature(spec),
-        input_example=rows_of([example]),
-        pip_requirements=[f"{name}=={installed(name)}" for name in (*REQUIREMENTS, "xxhash")],
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        code = Path(scratch) / CODE
+        _pack(code)
+        mlflow.pyfunc.save_model(
+            path=folder,
+            python_model=str(Path(__file__).with_name("pyfunc_model.py")),
+            artifacts={"model": str(model)},
+            code_paths=[str(code)],
+            signature=signature(spec),
+            input_example=rows_of([example]),
+            pip_requirements=[f"{name}=={installed(name)}" for name in (*REQUIREMENTS, "xxhash")],
+        )
+
+
+def _pack(code: Path) -> None:
+    """The packages in one file: MLflow sends and stores each file by itself."""
+    with ZipFile(code, "w", ZIP_DEFLATED) as archive:
+        for package in PACKAGES:
+            for file in sorted((ROOT / package).rglob("*.py")):
+                archive.write(file, file.relative_to(ROOT))
 
 
 def signature(spec: Spec) -> ModelSignature:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import mlflow
 import pytest
@@ -36,6 +37,8 @@ pickle.load = cloudpickle.load = torch.load = refused
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model(sys.argv[2])
 answer = model.predict(model.input_example)
+for package in ("learner", "models", "schemas"):
+    assert "code/millstream.zip" in sys.modules[package].__file__, sys.modules[package]
 print(json.dumps(answer.to_dict(orient="records")))
 """
 
@@ -106,10 +109,13 @@ def test_nothing_of_a_version_is_a_pickle(tmp_path: Path, mlflow_uri: str) -> No
     files = [path for path in place.rglob("*") if path.is_file()]
     assert "weights.safetensors" in {path.name for path in files}
     suffixes = {path.suffix for path in files}
-    assert suffixes <= {".json", ".py", ".safetensors", ".toml", ".txt", ".typed", ".yaml", ""}
-    for path in files:
-        content = path.read_bytes()
-        assert not content.startswith((b"\x80", b"PK")), path  # pickles; what torch.save writes
+    assert suffixes <= {".json", ".py", ".safetensors", ".toml", ".txt", ".yaml", ".zip", ""}
+    (code,) = (path for path in files if path.suffix == ".zip")
+    with ZipFile(code) as archive:
+        assert {Path(name).suffix for name in archive.namelist()} == {".py"}
+        parts = [archive.read(name) for name in archive.namelist()]
+    for content in (*parts, *(path.read_bytes() for path in files if path != code)):
+        assert not content.startswith((b"\x80", b"PK"))  # pickles; what torch.save writes
 
 
 def test_mlflow_serves_a_version_and_it_answers_json(tmp_path: Path, mlflow_uri: str) -> None:
