@@ -1,7 +1,5 @@
 """`python -m millstream`."""
 
-import sys
+from millstream.cli import command
 
-from millstream.cli import main
-
-sys.exit(main())
+command()

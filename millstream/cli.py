@@ -3,7 +3,9 @@
 import logging
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from millstream import console
 from millstream.arguments import Parser, UsageError
@@ -36,6 +38,28 @@ COMMANDS = (
 """Each has `add(subparsers)`, which declares it and sets its `run`."""
 
 DONE, FAILED, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+OUTLIVING = ("champion", "mlflow")
+"""Threads of a learner that nobody waits for when MLflow is slow; all they do can be repeated."""
+
+
+def command() -> NoReturn:
+    """What the shell calls."""
+    leave(main())
+
+
+def leave(code: int) -> NoReturn:
+    """End the process.
+
+    If a thread is left that may be in native code, the interpreter is not taken down around it:
+    that would abort with "terminate called without an active exception", after all went well.
+    """
+    if any(thread.name in OUTLIVING for thread in threading.enumerate()):
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -25,9 +25,10 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--model",
-        default=MODEL,
+        nargs="+",
+        default=[MODEL],
         metavar="NAME",
-        help=f"learns beside the plain {BASELINE} (%(default)s)",
+        help=f"learn beside the plain {BASELINE} ({MODEL})",
     )
     parser.add_argument(
         "--work",
@@ -44,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
     work = args.work or Path(f"demo-world-{args.world}" if args.world else "demo")
     if args.ui:
         return _serve(work)
-    _check_model(args.model)
+    for name in args.model:
+        _check_model(name)
     from millstream.demo.run import run as run_demo
 
     print(run_demo(work, _data(args.world), args.model))

@@ -1,5 +1,6 @@
 """Where the demo works: one folder, from which a second run goes on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +73,9 @@ class Place:
             )
 
 
-def with_baseline(model: str) -> tuple[str, ...]:
-    """A model and the plain one beside it, once if it is that one."""
-    return (model,) if model == BASELINE else (model, BASELINE)
+def with_baseline(models: Sequence[str]) -> tuple[str, ...]:
+    """These models, each once, and the plain one beside them."""
+    return tuple(dict.fromkeys((*models, BASELINE)))
 
 
 def mlflow_of(root: Path) -> Path:

@@ -18,12 +18,12 @@ from schemas.windows.names import MANIFEST
 POLL_S = 2.0
 
 
-def run(root: Path, data: Data, model: str) -> str:
+def run(root: Path, data: Data, models: Sequence[str]) -> str:
     """Run the demo in a folder, or go on where it stopped; the closing report as text.
 
-    Another model in the same folder learns from the windows that are there.
+    Other models in the same folder learn from the windows that are there.
     """
-    place = Place(root, data.spec, with_baseline(model))
+    place = Place(root, data.spec, with_baseline(models))
     spec = load(place.spec)
     place.claim(data.name)
     if not place.written.exists():

@@ -12,6 +12,24 @@ from schemas.errors import SpecError, StoreError
 
 HEAVY = ("torch", "apache_beam", "mlflow", "pyarrow", "polars", "numpy", "rich", "kafka")
 
+BUSY = """
+import sys, threading, torch
+from millstream.cli import leave
+
+begun = threading.Event()
+ids = torch.sparse_coo_tensor(torch.zeros(1, 99, dtype=torch.long), torch.ones(99))
+
+def work():
+    while True:
+        ids.coalesce()
+        begun.set()
+
+threading.Thread(target=work, daemon=True, name="mlflow").start()
+begun.wait()
+print("done")
+leave(int(sys.argv[1]))
+"""
+
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch):
@@ -109,3 +127,12 @@ def test_a_reader_that_goes_away_causes_no_complaint() -> None:
 
 def cli_root() -> str:
     return str(cli.__file__).rsplit("/", 2)[0]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_thread_that_is_left_in_native_code_does_not_abort_who_is_done(
+    run_apart, code: int
+) -> None:
+    answer = run_apart("-c", BUSY, str(code))
+    assert (answer.code, answer.out) == (code, "done\n")
+    assert "terminate" not in answer.err
