@@ -104,7 +104,7 @@ class Bench:
         """The model as it is now."""
         trainer = self.trainer
         scorer = Scorer(SPEC, trainer.layout, deepcopy(trainer.model).eval())
-        return Champion("1", scorer, trainer.layout, torch.device("cpu"))
+        return Champion("1", scorer, trainer.layout)
 
 
 def measure_steps(bench: Bench) -> None:
