@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
 from pipelines.dead_letters import DeadLetter
@@ -85,10 +84,10 @@ def _decode(container: Container, blocks: list[Block], columns: Columns) -> pa.T
     if not blocks:
         return pa.table({})
     try:
-        table = decode(container.uncompressed(blocks), container.schema, columns)
-    except (Exception, pl.exceptions.PanicException):  # noqa: BLE001  each codec has its own
+        schema, contents = container.schema, container.contents(blocks)
+    except Exception:  # noqa: BLE001  each codec has its own
         return None
-    return table if len(table) == sum(block.rows for block in blocks) else None
+    return decode(schema, contents, columns)
 
 
 def _merged(wanted: Range, parts: list[Rows], letters: list[DeadLetter]) -> RawRows:

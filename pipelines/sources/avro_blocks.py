@@ -3,12 +3,10 @@
 Avro 1.11 specification, "Object Container Files".
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
 
 from pipelines.sources.avro_codecs import DECOMPRESS
 
@@ -17,6 +15,9 @@ _SYNC_BYTES = 16
 
 Bytes = bytes | mmap
 """Content of a file, in memory or mapped."""
+
+Content = tuple[int, bytes]
+"""The rows of a block, and what it holds once it is not compressed."""
 
 _LONGEST_VARINT = 10
 
@@ -45,24 +46,23 @@ class Container:
     first: int
 
     @property
-    def schema(self) -> Any:
-        """The schema of the rows, from JSON. Raises KeyError or ValueError if there is none."""
-        return json.loads(self.metadata["avro.schema"])
+    def schema(self) -> bytes:
+        """The schema of the rows, in JSON. Raises KeyError if there is none."""
+        return self.metadata["avro.schema"]
 
-    def uncompressed(self, blocks: Iterable[Block]) -> bytes:
-        """A container of the same rows in blocks that are not compressed.
+    def contents(self, blocks: Iterable[Block]) -> list[Content]:
+        """What sound blocks hold.
 
         Raises whatever the codec raises for damaged content, KeyError for an unknown codec.
         """
         decompress = DECOMPRESS[self.metadata.get("avro.codec", b"null").decode()]
-        parts = [MAGIC, _encoded(1), _text(b"avro.schema"), _text(self.metadata["avro.schema"])]
-        parts += [_encoded(0), self.sync]
+        found = []
         for block in blocks:
             content = decompress(self.data[block.content : block.stop - _SYNC_BYTES])
             if block.rows > len(content):
                 raise ValueError("more rows than bytes")
-            parts += [_encoded(block.rows), _text(content), self.sync]
-        return b"".join(parts)
+            found.append((block.rows, content))
+        return found
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """The blocks from byte `start`, where one begins, up to `stop`."""
@@ -88,6 +88,15 @@ class Container:
         if found < 0:
             return Block(start, len(self.data), 0, start, "truncated")
         return Block(start, found + _SYNC_BYTES, 0, start, "unreadable_file")
+
+
+def framed(schema: bytes, contents: Iterable[Content]) -> bytes:
+    """A container of rows of this schema, in JSON, in blocks that are not compressed."""
+    sync = bytes(_SYNC_BYTES)
+    parts = [MAGIC, _encoded(1), _text(b"avro.schema"), _text(schema), _encoded(0), sync]
+    for rows, content in contents:
+        parts += [_encoded(rows), _text(content), sync]
+    return b"".join(parts)
 
 
 def mapped(path: Path) -> Bytes:

@@ -1,22 +1,37 @@
-"""Rows of an Avro container that is not compressed, as a table.
+"""Rows of Avro blocks that are not compressed, as a table.
 
 Polars decodes the types that it knows; a schema with any other is read row by row, slowly.
 """
 
 import io
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import fastavro
 import polars as pl
 import pyarrow as pa
 
+from pipelines.sources.avro_blocks import Content, framed
+
 Columns = tuple[str, ...]
 
 _PRIMITIVES = ("null", "boolean", "int", "long", "float", "double", "bytes", "string")
 
 
-def decode(container: bytes, schema: Any, columns: Columns) -> pa.Table:
-    """The rows; columns other than these may be left out. Raises for damaged content."""
+def decode(schema: bytes, contents: Sequence[Content], columns: Columns) -> pa.Table | None:
+    """The rows; columns other than these may be left out. None if they are not what they should be.
+
+    The schema is in JSON.
+    """
+    try:
+        table = _decode(framed(schema, contents), json.loads(schema), columns)
+    except (Exception, pl.exceptions.PanicException):  # noqa: BLE001  each library has its own
+        return None
+    return table if len(table) == sum(rows for rows, _ in contents) else None
+
+
+def _decode(container: bytes, schema: Any, columns: Columns) -> pa.Table:
     if _is_known_to_polars(schema):
         return pl.read_avro(io.BytesIO(container)).to_arrow()
     records: Any = fastavro.reader(io.BytesIO(container))

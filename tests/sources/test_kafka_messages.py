@@ -7,6 +7,8 @@ from typing import Any
 import fastavro
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.dead_letters import dead_letter_table
 from pipelines.sources.kafka.messages import Messages, decode, rows_in
@@ -167,6 +169,34 @@ def test_of_a_damaged_container_the_sound_blocks_are_read() -> None:
     assert (position, reason) == (100, "bad_avro")
     assert raw in bytes(data) and len(raw) < len(data) / 2
     assert raw[at - data.index(raw) :][:4] == data[at : at + 4]
+
+
+@given(
+    sizes=st.lists(st.integers(0, 5), min_size=2, max_size=12),
+    every=st.sampled_from([1, 200, 16_000]),
+    codecs=st.lists(st.sampled_from(["null", "deflate"]), min_size=1, max_size=2),
+    hits=st.lists(st.tuples(st.integers(0, 11), st.floats(0, 0.999), st.integers(1, 255))),
+)
+def test_containers_read_together_are_what_they_are_alone(
+    sizes: list[int], every: int, codecs: list[str], hits: list[tuple[int, float, int]]
+) -> None:
+    """Whole ones, empty ones, and ones with a byte changed anywhere."""
+    packs = [
+        bytearray(container(items(size, 100 * at), codecs[at % len(codecs)], every))
+        for at, size in enumerate(sizes)
+    ]
+    for at, where, change in hits:
+        pack = packs[at % len(packs)]
+        pack[int(where * len(pack))] ^= change
+    together = judged([bytes(pack) for pack in packs])
+    alone = [judged([bytes(pack)], first=100 + 2 * at) for at, pack in enumerate(packs)]
+    assert letters(together) == sorted(one for some in alone for one in letters(some))
+    assert placed(together) == sorted(one for some in alone for one in placed(some))
+
+
+def placed(checked: Validated) -> list[tuple[int, str]]:
+    columns = (checked.events[name].to_pylist() for name in ("_position", "item_id"))
+    return sorted(zip(*columns, strict=True))
 
 
 def test_arrays_in_blocks_with_their_size_are_as_good() -> None:

@@ -5,7 +5,6 @@
 anything else is one event in JSON. The position of an event is the offset of its message.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.dead_letters import DeadLetter
-from pipelines.sources.avro import read_blocks
 from pipelines.sources.avro_blocks import MAGIC, open_container
+from pipelines.sources.kafka.packs import Packs
 from pipelines.sources.kafka.single_object import HEADER_BYTES, MARKER, decode_datums, header_of
 from pipelines.sources.raw import Content, Int64Array, JsonLines, Rows
 from schemas.events import arrow_schema, avro_schema
@@ -43,7 +42,7 @@ def decode(
     container = _where(pc.starts_with(values, MAGIC))
     single = _where(pc.starts_with(values, MARKER))
     letters = _letters(messages, np.flatnonzero(~filled), "empty_message")
-    packed, damaged = _containers(spec, stream, messages.take(np.flatnonzero(container)))
+    packed, damaged = _packs(spec, stream, messages.take(np.flatnonzero(container)))
     datums, refused = _single(spec, stream, messages.take(np.flatnonzero(single)))
     lines = _json(messages.take(np.flatnonzero(filled & ~container & ~single)))
     return (*lines, *packed, *datums), [*letters, *damaged, *refused]
@@ -76,32 +75,11 @@ def _json(messages: Messages) -> list[Content]:
     return [JsonLines(b"\n".join(values), positions=messages.offsets, stops=stops)]
 
 
-def _containers(
-    spec: Spec, stream: str, messages: Messages
-) -> tuple[list[Content], list[DeadLetter]]:
-    """Rows of equal types together; a damaged block costs only itself."""
-    columns = tuple(arrow_schema(spec, stream).names)
-    parts: dict[pa.Schema, list[Rows]] = defaultdict(list)
-    letters = []
-    for offset, value in zip(messages.offsets.tolist(), messages.values, strict=True):
-        container = open_container(value or b"")
-        if container is None:
-            letters.append(DeadLetter(offset, "bad_avro", None, value or b""))
-            continue
-        blocks = list(container.blocks(container.first, len(container.data)))
-        rows, damaged = read_blocks(container, blocks, columns)
-        letters += [DeadLetter(offset, "bad_avro", None, one.raw) for one in damaged]
-        if not damaged and not any(len(one.positions) for one in rows):
-            letters.append(DeadLetter(offset, "empty_message", None, value or b""))
-        for one in rows:
-            positions = np.full(len(one.positions), offset)
-            parts[one.table.schema].append(Rows(one.table, positions))
-    return [_joined(same) for same in parts.values()], letters
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    positions = np.concatenate([part.positions for part in parts])
-    return Rows(pa.concat_tables([part.table for part in parts]), positions)
+def _packs(spec: Spec, stream: str, messages: Messages) -> tuple[list[Rows], list[DeadLetter]]:
+    filled = ((value or b"") for value in messages.values)
+    numbered = zip(messages.offsets.tolist(), filled, strict=True)
+    packs = Packs.read(numbered, tuple(arrow_schema(spec, stream).names))
+    return packs.rows(), packs.letters
 
 
 def _single(spec: Spec, stream: str, messages: Messages) -> tuple[list[Content], list[DeadLetter]]:
