@@ -18,6 +18,7 @@ from pipelines.drivers.direct.behind import Behind
 from pipelines.drivers.direct.in_process import InProcess, Shelf
 from pipelines.drivers.direct.journal import Plan
 from pipelines.drivers.direct.state_store import StateStore
+from pipelines.drivers.sampling import rest_briefly
 from pipelines.graph import (
     REPORT,
     EventsToWindows,
@@ -51,6 +52,8 @@ class EpochRunner:
     """
 
     def __init__(self, spec: Spec, source: Source, store: StateStore, shards: int) -> None:
+        rest_briefly()
+        self._store = store
         self._stages = _Stages(spec, source, store, shards)
         self._options = PipelineOptions(["--direct_num_workers=1", "--experiments=beam_fn_api"])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
@@ -62,12 +65,14 @@ class EpochRunner:
     def run(self, epoch: Epoch) -> Report:
         """Run one epoch and give what its stages reported.
 
+        Beside it state that the epoch before replaced is removed.
         Raises whatever a stage raised; then nothing of the epoch counts until it is run again.
         What the operating system refused comes as the OSError that it was: Beam makes it another.
         """
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails is raised
         try:
             with Behind() as behind:
+                behind.begin(lambda: self._store.forget(epoch.plan.epoch - 1))
                 self._stages.begin(epoch, behind)
                 FnApiRunner().run_via_runner_api(self._graph, self._options)
         except RuntimeError:

@@ -136,6 +136,7 @@ class _Loop:
                 if pause_s is None:
                     break
                 time.sleep(pause_s)
+        self.store.forget(self.commit.epoch)
         if self.commit.final:
             write_bytes(self.settings.windows / FINAL_MARK, b"")
         totals = Counter(self.commit.counts)
@@ -180,8 +181,6 @@ class _Loop:
         self._keep_dead_letters(plan, report)
         self.commit = self.commit.after(plan, report, self._open_windows(plan))
         self.journal.commit(self.commit)
-        for step in self.store.steps():
-            self.store.forget(step, plan.epoch)
         rows, seconds = sum(one.rows_estimate for one in plan.ranges), time.monotonic() - started
         self.work = self.work.with_epoch(rows, len(report.sealed), seconds)
         if report.sealed:

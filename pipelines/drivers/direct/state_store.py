@@ -51,10 +51,11 @@ class StateStore:
         folder = self.root / step
         return sorted(int(path.name) for path in folder.iterdir()) if folder.exists() else []
 
-    def forget(self, step: str, epoch: int) -> None:
+    def forget(self, epoch: int) -> None:
         """Remove what only states older than the newest one up to `epoch` used."""
-        for shard in self.shards(step):
-            self._forget_shard(step, shard, epoch)
+        for step in self.steps():
+            for shard in self.shards(step):
+                self._forget_shard(step, shard, epoch)
 
     def _forget_shard(self, step: str, shard: int, epoch: int) -> None:
         folder = self._folder(step, shard)

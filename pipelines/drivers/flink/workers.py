@@ -16,6 +16,8 @@ import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from apache_beam.utils import thread_pool_executor
 
+from pipelines.drivers.sampling import rest_briefly
+
 MEGABYTE = 1 << 20
 
 PRELOADED = ["apache_beam.runners.worker.sdk_worker", "pipelines.drivers.flink.graph"]
@@ -62,6 +64,7 @@ def _work(worker_id: str, control: str, cache_bytes: int) -> None:
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _start_logging()
+    rest_briefly()
     logging.getLogger(__name__).info("worker %s serves %s", worker_id, control)
     SdkHarness(control, worker_id=worker_id, state_cache_size=cache_bytes).run()
     os._exit(0)  # whatever still waits for the task manager waits in vain
