@@ -15,6 +15,8 @@ from learner.metrics import ALL
 
 DAY = "day"
 HEADLINES = ("train/", "window/")
+KEPT = 64
+"""Days whose runs are known without asking."""
 
 
 def headlines(entry: Entry) -> dict[str, float]:
@@ -41,32 +43,43 @@ class DayRuns:
         self._client = client
         self._name = name
         self._tags = dict(tags)
-        self._open: tuple[str, str, str] | None = None
+        self._parent: str | None = None
+        self._experiment = ""
+        self._known: dict[str, str] = {}
+        self._going_on: set[str] = set()
 
     def run_id(self, parent: str, day: str) -> str:
-        """The run of a day; the day that was written before is marked as ended."""
-        if self._open is not None and self._open[:2] == (parent, day):
-            return self._open[2]
-        self.finish()
-        run_id = self._found(parent, day) or self._begun(parent, day)
-        self._open = parent, day, run_id
-        return run_id
+        """The run of a day. Once a later one is known it is marked as ended.
+
+        Entries of an ended day, whose labels have settled since, go to its run all the same.
+        """
+        if parent != self._parent:
+            self._parent, self._known, self._going_on = parent, {}, set()
+            self._experiment = str(self._client.get_run(parent).info.experiment_id)
+        if day not in self._known:
+            self._known[day] = self._found(parent, day) or self._begun(parent, day)
+            self._going_on.add(day)
+            self._end(self._going_on - {max(self._known)})
+            self._known = dict(sorted(self._known.items())[-KEPT:]) | {day: self._known[day]}
+        return self._known[day]
 
     def finish(self) -> None:
-        """Mark the day at hand as ended; a later entry of it reopens it."""
-        if self._open is not None:
-            self._client.set_terminated(self._open[2])
-            self._open = None
+        """Mark all days as ended."""
+        self._end(set(self._going_on))
+
+    def _end(self, days: set[str]) -> None:
+        for day in sorted(days):
+            self._client.set_terminated(self._known[day])
+            self._going_on.discard(day)
 
     def _found(self, parent: str, day: str) -> str | None:
-        experiment = self._client.get_run(parent).info.experiment_id
         query = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{parent}' and tags.{DAY} = '{day}'"
-        runs = self._client.search_runs([experiment], query, max_results=1)
+        runs = self._client.search_runs([self._experiment], query, max_results=1)
         return str(runs[0].info.run_id) if runs else None
 
     def _begun(self, parent: str, day: str) -> str:
         run = self._client.create_run(
-            self._client.get_run(parent).info.experiment_id,
+            self._experiment,
             tags=self._tags | {MLFLOW_PARENT_RUN_ID: parent, DAY: day},
             run_name=f"{self._name} {day}",
         )
