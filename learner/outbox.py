@@ -68,6 +68,7 @@ class Outbox:
         self.registered: list[str] = []
         """Numbers of the versions registered by this process."""
         self._error: str | None = None
+        self._plotted_bytes = 0
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
 
     def start(self) -> None:
@@ -131,7 +132,7 @@ class Outbox:
         if staged:
             retire(self._client, self._name, self._keep_versions)
             release(self._client, self._name, self._pins, self._waiting_lineages)
-        if staged or closing:
+        if (staged or closing) and self._journal_bytes() != self._plotted_bytes:
             self._upload_plots()
         if closing:
             self._tracker.finish()
@@ -139,7 +140,13 @@ class Outbox:
     def _waiting_lineages(self) -> set[str]:
         return {one.tags["lineage_id"] for one in waiting(self._versions)}
 
+    def _journal_bytes(self) -> int:
+        path = self._journal.path
+        return path.stat().st_size if path.exists() else 0
+
     def _upload_plots(self) -> None:
+        """Draw what the journal holds; what is appended meanwhile is drawn the next time."""
+        length = self._journal_bytes()
         state = self._versions.parent
         fresh = Journal(state / FRESHNESS)
         for draw, journal, name in (
@@ -149,6 +156,7 @@ class Outbox:
         ):
             if draw(journal, state / name):
                 self._tracker.log_artifact(state / name)
+        self._plotted_bytes = length
 
 
 def tame_client() -> None:

@@ -48,6 +48,7 @@ def draw_attention(maps: Sequence[HeatMap], path: Path) -> bool:
     width = 2.4 + 0.35 * max(len(one.columns) for one in maps)
     heights = [1.6 + 0.3 * len(one.rows) for one in maps]
     figure = new_figure(width, 0.5 + sum(heights))
+    figure.set_layout_engine("constrained")  # names of tokens are as long as they are
     figure.suptitle("Where tokens look: shares of attention, means over one batch", fontsize=10)
     grid = figure.add_gridspec(len(maps), 1, height_ratios=heights)
     for place, one in enumerate(maps):
@@ -57,9 +58,20 @@ def draw_attention(maps: Sequence[HeatMap], path: Path) -> bool:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """One that is drawn without a display; sizes in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    """One that is drawn without a display; sizes in inches.
+
+    Its margins hold titles and ticks of one line: to measure these is to draw the picture twice.
+    """
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(
+        left=0.9 / width,
+        right=1 - 0.45 / width,
+        bottom=0.6 / height,
+        top=1 - 0.7 / height,
+        wspace=0.2,
+        hspace=0.5,
+    )
     return figure
 
 
