@@ -184,6 +184,27 @@ def test_a_partition_holds_the_watermark_until_it_was_silent_for_long_enough(
     source.close()
 
 
+def test_a_cut_does_not_wait_for_a_few_events_to_be_read(kafka: Broker, spec: Spec) -> None:
+    """Slack 2 s; windows of 10 s are cut 5 s after their end. All other partitions are idle."""
+    topic, clock = spec.streams["click"].topic, Clock()
+    source = KafkaSource(kafka.address, spec)
+    planner = KafkaPlanner(spec, source, 1_000, once=False, final=False, current_rows=3)
+    send(kafka, {topic: [click(28_000)]}, partition=0)
+    first = planner.next(Commit(), clock)
+    commit = took(Commit(), first, {f"{topic}/0": 28_000})
+    clock.now_ms += 1_000
+    send(kafka, {topic: [click(38_000), click(38_001), click(38_002)]}, partition=0)
+    seals = planner.next(commit, clock)
+    assert seals is not None and (seals.ranges, seals.cut) == ((), 25_000)
+    assert seals.active == (f"{topic}/0",)
+    reads = planner.next(took(commit, seals, {}), clock)
+    assert reads is not None and (reads.ranges[0].stop, reads.cut) == (4, 25_000)
+    send(kafka, {topic: [click(38_003)]}, partition=0)  # four: they are read all the same
+    both = planner.next(commit, clock)
+    assert both is not None and (both.ranges[0].stop, both.cut) == (5, 25_000)
+    source.close()
+
+
 def test_what_lags_behind_in_time_is_read_first(kafka: Broker, spec: Spec) -> None:
     topic = spec.streams["click"].topic
     source = KafkaSource(kafka.address, spec)

@@ -13,6 +13,7 @@ from pipelines.drivers.direct.journal import Commit, Plan
 from pipelines.drivers.direct.planner import Clock, Standing
 from pipelines.sources.kafka.reader import Budget
 from pipelines.sources.kafka.source import KafkaSource, Partition
+from pipelines.sources.raw import Range
 from pipelines.steps.step import FINAL_CUT, NO_CUT
 from schemas.errors import UserError
 from schemas.spec import Spec
@@ -34,7 +35,8 @@ class KafkaPlanner:
     With `once` it reads what is there when it first looks; `limits` say it, if that is known.
     With `final` the input is complete: once all is read, the watermark is infinite. Partitions
     that are not `mine` are somebody else's; how far these came when all of ours are silent says
-    `others_ms`. A fetch ends after `fetch_s`.
+    `others_ms`. A fetch ends after `fetch_s`. While at most about `current_rows` events wait, an
+    epoch whose cut has come reads none of them: the windows that it seals are waited for.
     """
 
     spec: Spec
@@ -46,6 +48,7 @@ class KafkaPlanner:
     mine: Callable[[Partition], bool] = lambda partition: True
     others_ms: Callable[[int], int | None] = lambda now_ms: None
     fetch_s: float = FETCH_S
+    current_rows: int = 0
     _there: list[Partition] = field(default_factory=list)
     _first_seen_ms: dict[str, int] = field(default_factory=dict)
     _put_back_ms: dict[str, int] = field(default_factory=dict)
@@ -57,11 +60,8 @@ class KafkaPlanner:
         if not self._look(commit, clock):
             return None
         behind = self._behind(commit)
-        starts = {p: commit.offsets.get(p.name, 0) for p in self._chosen(commit, behind)}
-        budget = Budget(self.epoch_rows, EPOCH_BYTES, self.fetch_s)
-        ranges = self.source.fetch(starts, budget) if starts else []
-        for one in ranges:
-            self._rows_a_message[one.name] = one.rows_estimate / (one.stop - one.start)
+        seals = self._seals_first(commit, behind, clock())
+        ranges = [] if seals else self._fetched(commit, behind)
         now_ms = clock()
         watermark_ms = self._watermark(commit, now_ms)
         cut = max(commit.cut, self._cut(behind, watermark_ms))
@@ -69,6 +69,20 @@ class KafkaPlanner:
             return None
         active = tuple(p.name for p in self._there if self._is_active(p, commit, now_ms))
         return Plan(commit.epoch + 1, tuple(ranges), cut, now_ms, watermark_ms, active)
+
+    def _fetched(self, commit: Commit, behind: list[Partition]) -> list[Range]:
+        starts = {p: commit.offsets.get(p.name, 0) for p in self._chosen(commit, behind)}
+        budget = Budget(self.epoch_rows, EPOCH_BYTES, self.fetch_s)
+        ranges = self.source.fetch(starts, budget) if starts else []
+        for one in ranges:
+            self._rows_a_message[one.name] = one.rows_estimate / (one.stop - one.start)
+        return ranges
+
+    def _seals_first(self, commit: Commit, behind: list[Partition], now_ms: int) -> bool:
+        """Whether a cut has come, and so little waits that reading it can."""
+        cut = self._cut(behind, self._watermark(commit, now_ms))
+        waiting = sum(self._rows_waiting(p, commit) for p in behind)
+        return cut > commit.cut and waiting <= self.current_rows
 
     def standing(self, commit: Commit, clock: Clock) -> Standing:
         """See `Planner.standing`; of partitions and messages that were there at the last look."""

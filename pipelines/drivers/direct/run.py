@@ -31,6 +31,9 @@ from schemas.errors import UserError
 from schemas.spec import Spec
 from schemas.windows.names import FINAL_MARK, window_start
 
+CURRENT = 0.25
+"""While no more than this share of an epoch's rows waits, sealing is more urgent than reading."""
+
 Watch = Callable[[Status], None]
 """Told after every epoch, and after every look at the source that found nothing to do."""
 
@@ -104,7 +107,8 @@ def opened(settings: DirectSettings, stopped: Callable[[], bool]) -> tuple[Sourc
     once = not settings.follow
     contact_s = settings.contact_s if once else None
     kafka = KafkaSource(address, spec, stopped=stopped, patience_s=contact_s)
-    return kafka, KafkaPlanner(spec, kafka, rows, once, settings.final)
+    current = int(rows * CURRENT)
+    return kafka, KafkaPlanner(spec, kafka, rows, once, settings.final, current_rows=current)
 
 
 class _Loop:
