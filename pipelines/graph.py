@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
 from pipelines.packets import Carrier
 from pipelines.reports import Report
@@ -99,7 +100,7 @@ class _ByTag(beam.PTransform[Any, Any]):
 
     def expand(self, packets: Any) -> Any:
         routed = packets | "Route" >> self.stage
-        return {tag: as_packets(routed[tag], tag) for tag in (ITEMS, CELL, USERS)}
+        return {tag: as_packets(routed[tag]) for tag in (ITEMS, CELL, USERS)}
 
 
 class _Route(beam.DoFn):
@@ -135,23 +136,19 @@ class ReadAndValidate(beam.PTransform[Any, Any]):
     def expand(self, ranges: Any) -> Any:
         stage = beam.ParDo(_Read(self.read, self.is_item, self.carrier))
         read = ranges | stage.with_outputs(REPORT, ITEMS, main=USERS)
-        return *(as_packets(read[tag], tag) for tag in (USERS, ITEMS)), read[REPORT]
+        return *(as_packets(read[tag]) for tag in (USERS, ITEMS)), read[REPORT]
 
 
-def as_packets(tagged: Any, tag: str) -> Any:
-    """One output of a stage with several, known to be of packets."""
-    return tagged | f"To {tag}" >> beam.Map(_same).with_output_types(Packet)
+def as_packets(tagged: Any) -> Any:
+    """One output of a stage with several, known to be of packets: Beam takes no hint for these."""
+    tagged.element_type = convert_to_beam_type(Packet)
+    return tagged
 
 
 def packets_and_reports(inputs: Any, stage: beam.ParDo) -> tuple[Any, Any]:
     """The outputs of a stage that yields packets and, tagged, reports."""
     both = inputs | stage.with_outputs(REPORT, main="packets")
-    packets = both["packets"] | "As packets" >> beam.Map(_same).with_output_types(Packet)
-    return packets, both[REPORT]
-
-
-def _same(packet: Packet) -> Packet:
-    return packet
+    return as_packets(both["packets"]), both[REPORT]
 
 
 @dataclass

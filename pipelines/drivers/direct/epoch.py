@@ -55,7 +55,7 @@ class EpochRunner:
         rest_briefly()
         self._store = store
         self._stages = _Stages(spec, source, store, shards)
-        self._options = PipelineOptions(["--direct_num_workers=1", "--experiments=beam_fn_api"])
+        self._options = _Options(["--direct_num_workers=1", "--experiments=beam_fn_api"])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
         _build(pipeline, spec, self._stages)
         here = EmbeddedPythonEnvironment.default()
@@ -85,6 +85,21 @@ class EpochRunner:
     def begun(self) -> set[int]:
         """The starts of the windows whose requests the last epoch read."""
         return self._stages.begun
+
+
+class _Options(PipelineOptions):
+    """Options whose views are made once.
+
+    Beam asks for a view hundreds of times while a graph is built, and makes a parser of command
+    lines for each.
+    """
+
+    def view_as(self, cls: Any) -> Any:
+        """See Beam; views of the same options share what they hold."""
+        views = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        return views[cls]
 
 
 def _build(pipeline: beam.Pipeline, spec: Spec, stages: "_Stages") -> None:

@@ -42,7 +42,7 @@ class ReadKafka(beam.PTransform[Any, Any]):
         spread = begin | "Shares" >> shares | "Spread" >> beam.Reshuffle()
         stage = beam.ParDo(_Read(self.reading, self.limits))
         read = spread | "Read" >> stage.with_outputs(REPORT, ITEMS, main=USERS)
-        return *(as_packets(read[tag], tag) for tag in (USERS, ITEMS)), read[REPORT]
+        return *(as_packets(read[tag]) for tag in (USERS, ITEMS)), read[REPORT]
 
 
 @beam.DoFn.unbounded_per_element()
