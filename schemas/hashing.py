@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+_XXH3 = plh.col("key").nchash.xxh3_64()
+
 Int64Array = npt.NDArray[np.int64]
 
 
@@ -36,8 +38,8 @@ def hash_strings(*parts: pa.Array | pa.ChunkedArray) -> Int64Array:
         return _hash_dictionary(parts[0])
     columns = [pc.fill_null(part.cast(pa.string()), "") for part in parts]
     joined = columns[0] if len(columns) == 1 else reduce(_join, columns)
-    hashed = pl.from_arrow(pa.table({"key": joined})).select(plh.col("key").nchash.xxh3_64())  # type: ignore[union-attr]
-    return hashed["key"].to_numpy().view(np.int64)
+    hashed = pl.Series("key", joined).to_frame().select(_XXH3)
+    return hashed.to_series().to_numpy().view(np.int64)
 
 
 def _hash_dictionary(column: pa.DictionaryArray | pa.ChunkedArray) -> Int64Array:
