@@ -19,6 +19,9 @@ from models.base import HeatMap
 from models.layout import Layout
 
 PANELS = 6
+LETTER, TITLE, BAR, NARROWEST = 0.075, 0.4, 0.8, 5.0
+"""Of heat maps, in inches: a letter of a token's name, a title, the scale at the side, all."""
+
 _DRAWING = Lock()
 
 
@@ -45,16 +48,31 @@ def draw_attention(maps: Sequence[HeatMap], path: Path) -> bool:
     """A panel a heat map, from white, nothing, to the most in it; false without maps."""
     if not maps:
         return False
-    width = 2.4 + 0.35 * max(len(one.columns) for one in maps)
-    heights = [1.6 + 0.3 * len(one.rows) for one in maps]
-    figure = new_figure(width, 0.5 + sum(heights))
-    figure.set_layout_engine("constrained")  # names of tokens are as long as they are
+    left = 0.2 + LETTER * max(_longest(one.rows) for one in maps)
+    width = 0.35 * max(len(one.columns) for one in maps)
+    heights = [TITLE + 0.3 * len(one.rows) + 0.2 + LETTER * _longest(one.columns) for one in maps]
+    figure = Figure(figsize=(max(left + width + BAR, NARROWEST), TITLE + sum(heights)))
+    FigureCanvasAgg(figure)
     figure.suptitle("Where tokens look: shares of attention, means over one batch", fontsize=10)
-    grid = figure.add_gridspec(len(maps), 1, height_ratios=heights)
-    for place, one in enumerate(maps):
-        _heat(figure.add_subplot(grid[place]), one)
+    top = sum(heights)
+    for one, height in zip(maps, heights, strict=True):
+        tall = 0.3 * len(one.rows)
+        panel = _axes(figure, left, top - TITLE - tall, width, tall)
+        bar = _axes(figure, left + width + 0.1, top - TITLE - tall, 0.15, tall)
+        _heat(panel, bar, one)
+        top -= height
     save(figure, path)
     return True
+
+
+def _longest(names: Sequence[str]) -> int:
+    return max(map(len, names))
+
+
+def _axes(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches."""
+    across, up = figure.get_size_inches()
+    return figure.add_axes((left / across, bottom / up, width / across, height / up))
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -81,13 +99,14 @@ def save(figure: Figure, path: Path) -> None:
         figure.savefig(path, dpi=110)
 
 
-def _heat(axes: Axes, one: HeatMap) -> None:
+def _heat(axes: Axes, bar: Axes, one: HeatMap) -> None:
     shares = one.shares.float().cpu().numpy()
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, aspect="auto")
     axes.set_title(one.title, fontsize=9)
     axes.set_xticks(range(len(one.columns)), one.columns, rotation=60, ha="right", fontsize=7)
     axes.set_yticks(range(len(one.rows)), one.rows, fontsize=7)
-    axes.figure.colorbar(image, ax=axes, fraction=0.04)
+    axes.figure.colorbar(image, cax=bar)
+    bar.tick_params(labelsize=7)
 
 
 def _histogram(auc: HistogramAuc, task: int) -> Ints:
