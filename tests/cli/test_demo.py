@@ -24,6 +24,7 @@ from schemas.windows import WindowStore
 ROOT = Path(__file__).parents[2]
 SPEC = load(ROOT / "schemas" / "specs" / "simulated.toml")
 MODELS = ("mtfm", "dlrm_mlp")
+OTHERS = sorted(set(models.names()) - set(MODELS))
 START = """
 import pathlib, sys
 from millstream.local_mlflow import local_mlflow
@@ -169,9 +170,17 @@ def test_the_report_names_versions_plots_and_the_way_to_the_ui(report: str, work
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_all_other_models_learn_the_windows_of_an_earlier_demo(report: str, work: Path) -> None:
+@pytest.mark.parametrize(
+    "others",
+    [
+        pytest.param(["infnet"], id="one"),
+        pytest.param(OTHERS, id="all", marks=pytest.mark.soak),
+    ],
+)
+def test_other_models_learn_the_windows_of_an_earlier_demo(
+    report: str, work: Path, others: list[str]
+) -> None:
     """The simulated world once more with models of one's own choice: nothing is made anew."""
-    others = sorted(set(models.names()) - set(MODELS))
     sealed = [manifest.stat().st_mtime_ns for manifest in windows(work)]
     demo = start("-m", "millstream", "demo", "--world", "tiny", "--work", work, "--model", *others)
     out, err = demo.communicate(timeout=900)

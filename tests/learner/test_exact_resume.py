@@ -1,6 +1,5 @@
 """Killed at the worst moments, with a real MLflow server: the end is that of who never was."""
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -15,10 +14,9 @@ import models
 from learner import checkpoint, registry, staging
 from learner.daemon import run
 from learner.settings import LearnerSettings
+from tests.learner.forks import FORKS
 from tests.learner.runs import assert_same_state, shop
 from tests.learner.told import told_mlflow
-
-CONTEXT = multiprocessing.get_context("forkserver")
 
 MOMENTS: dict[str, tuple[Any, str]] = {
     "a checkpoint is written and not committed": (checkpoint, "_commit"),
@@ -43,7 +41,7 @@ def deadly(*_: object, **__: object) -> None:
 
 
 def exit_code(target: Callable[..., None], *args: object) -> int | None:
-    process = CONTEXT.Process(target=target, args=args)
+    process = FORKS.Process(target=target, args=args)
     process.start()
     process.join()
     return process.exitcode
@@ -54,9 +52,8 @@ def exit_code(target: Callable[..., None], *args: object) -> int | None:
 def test_kills_at_the_worst_moments_change_nothing(
     tmp_path: Path, mlflow_uri: str, model: str
 ) -> None:
-    CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
     settings = replace(
-        shop(tmp_path, windows=3, users=16),
+        shop(tmp_path, windows=2, users=16),
         model=model,
         mlflow=mlflow_uri,
         mlflow_patience_s=120.0,
@@ -79,6 +76,6 @@ def test_kills_at_the_worst_moments_change_nothing(
     assert exit_code(learn_to, killed, None) == 0
     assert_same_state(calm, killed)
     metrics, lineages = told_mlflow(mlflow_uri, f"killed-{model}")
-    assert len(lineages) == len(set(lineages)) == 3
+    assert len(lineages) == len(set(lineages)) == 2
     assert any(name.startswith("2023-11-14/click/home") for name in metrics)
     assert (metrics, lineages) == told_mlflow(mlflow_uri, f"calm-{model}")

@@ -1,6 +1,5 @@
 """What may go wrong around a learner: training goes on or stops cleanly, its state whole."""
 
-import multiprocessing
 import threading
 import time
 from dataclasses import replace
@@ -16,10 +15,9 @@ from learner.settings import LearnerSettings
 from schemas.errors import UserError
 from tests.full_disk import files_of_at_most
 from tests.learner.faulty_server import Fault, proxied
+from tests.learner.forks import FORKS
 from tests.learner.runs import assert_same_state, learn, newest, restored, shop
 from tests.learner.world import write_window
-
-CONTEXT = multiprocessing.get_context("forkserver")
 
 
 def named(folder: Path, name: str) -> LearnerSettings:
@@ -162,7 +160,7 @@ def test_of_two_learners_on_one_state_the_second_is_refused_and_the_first_goes_o
 ) -> None:
     settings = shop(tmp_path, windows=1)
     calm = replace(settings, state=tmp_path / "calm")
-    first = CONTEXT.Process(target=follow, args=(settings,))
+    first = FORKS.Process(target=follow, args=(settings,))
     first.start()
     while not (settings.state / "metrics.jsonl").exists():
         assert first.exitcode is None

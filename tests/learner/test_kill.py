@@ -1,6 +1,5 @@
 """kill -9 at any moment loses nothing: the end is the same to the bit."""
 
-import multiprocessing
 import random
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from learner.daemon import run
 from learner.journal import Journal
 from learner.settings import LearnerSettings
 from learner.trainer import Trainer
+from tests.learner.forks import FORKS
 from tests.learner.runs import SMALL, assert_same_state, shop
 from tests.soak import share_of
 
@@ -26,8 +26,6 @@ CROWDED = SMALL + "".join(
     for name in ("dlrm_mlp", "mtfm")
 )
 """Tables in which ids come, wait, go and take each other's rows."""
-
-CONTEXT = multiprocessing.get_context("forkserver")
 
 
 def learn_counting(settings: LearnerSettings, calls: c_longlong) -> None:
@@ -56,8 +54,8 @@ def run_for(settings: LearnerSettings, most: int, delay_s: float = 0.0) -> tuple
 
     How many batches it scored or trained on, and whether it came to its end.
     """
-    calls = CONTEXT.Value("q", 0, lock=False)  # who is killed may hold a lock for ever
-    process = CONTEXT.Process(target=learn_counting, args=(settings, calls))
+    calls = FORKS.Value("q", 0, lock=False)  # who is killed may hold a lock for ever
+    process = FORKS.Process(target=learn_counting, args=(settings, calls))
     process.start()
     while calls.value < most and process.exitcode is None:
         time.sleep(0.001)
@@ -76,7 +74,6 @@ def to_the_end(settings: LearnerSettings) -> int:
 
 
 def kill_and_resume(folder: Path, kills: int, windows: int, model: str = "dlrm_mlp") -> None:
-    CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
     settings = shop(folder, windows=windows, users=60, learner=CROWDED)
     settings = replace(settings, model=model, checkpoint_every_batches=2, whole_checkpoint_every=3)
     calm = replace(settings, state=folder / "calm")
@@ -101,7 +98,7 @@ def kill_and_resume(folder: Path, kills: int, windows: int, model: str = "dlrm_m
 
 def run_until_writing(settings: LearnerSettings, kind: str) -> bool:
     """Run a learner, killed while it writes a checkpoint, or all rows; whether it came to that."""
-    process = CONTEXT.Process(target=learn_writing_slowly, args=(settings,))
+    process = FORKS.Process(target=learn_writing_slowly, args=(settings,))
     process.start()
     folder = settings.state / "checkpoints"
     before = {path.name for path in folder.glob("*")}
@@ -143,7 +140,6 @@ BRIEFLY = ("dlrm_mlp", "mtfm")
 def test_kills_while_a_checkpoint_is_written_leave_the_same_state_as_none(
     tmp_path: Path, model: str
 ) -> None:
-    CONTEXT.set_forkserver_preload(["torch._dynamo", "tests.learner.runs"])
     settings = shop(tmp_path, windows=3, users=60, learner=CROWDED)
     settings = replace(settings, model=model, checkpoint_every_batches=2, whole_checkpoint_every=1)
     calm = replace(settings, state=tmp_path / "calm")

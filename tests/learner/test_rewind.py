@@ -1,7 +1,6 @@
 """Going back to a version: from its checkpoint on, as if what came after had not been."""
 
 import json
-import multiprocessing
 import os
 import signal
 from dataclasses import replace
@@ -22,6 +21,7 @@ from learner.settings import LearnerSettings
 from millstream.cli import main
 from schemas.errors import UserError
 from schemas.windows.store import WindowStore
+from tests.learner.forks import FORKS
 from tests.learner.runs import (
     assert_same_state,
     assert_same_tensors,
@@ -31,8 +31,6 @@ from tests.learner.runs import (
     shop,
 )
 from tests.learner.world import HOUR_MS, START_MS, write_window
-
-CONTEXT = multiprocessing.get_context("forkserver")
 
 
 def learned(folder: Path, windows: int = 6, **changes: object) -> LearnerSettings:
@@ -234,7 +232,7 @@ def test_a_rewind_that_is_killed_has_happened_or_not_and_can_be_repeated(
     learn(calm)
     first, last = lineage_after(settings, 2), lineage_after(settings, 6)
     done = rewind(calm.state, first, skip=True)
-    process = CONTEXT.Process(target=rewind_and_die, args=(settings.state, first, writes))
+    process = FORKS.Process(target=rewind_and_die, args=(settings.state, first, writes))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
