@@ -71,18 +71,17 @@ class Packs:
 
     def _together(self, schema: bytes, packs: list[_Pack]) -> None:
         """All at once; what cannot be read so, by halves."""
-        if len(packs) == 1:
-            self._alone(packs[0])
-            return
         contents = [content for pack in packs for content in pack.contents or ()]
         table = decode(schema, contents, self.columns)
-        if table is None:
+        if table is not None:
+            offsets = np.repeat([pack.offset for pack in packs], [pack.rows for pack in packs])
+            self._parts[table.schema].append(Rows(table, offsets))
+        elif len(packs) == 1:
+            self._alone(packs[0])
+        else:
             half = len(packs) // 2
             self._together(schema, packs[:half])
             self._together(schema, packs[half:])
-        else:
-            offsets = np.repeat([pack.offset for pack in packs], [pack.rows for pack in packs])
-            self._parts[table.schema].append(Rows(table, offsets))
 
     def _alone(self, pack: _Pack) -> None:
         rows, damaged = read_blocks(pack.container, pack.blocks, self.columns)
