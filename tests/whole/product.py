@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kafka import KafkaAdminClient
+
 from infra.kafka import Broker
 from infra.kafka.broker import answers
 from infra.processes import HOST, free_port, listens
@@ -79,11 +81,12 @@ class Product:
         return self.simulator.process.lives()
 
     def start(self) -> None:
-        """Start everything; events begin to come when the broker answers."""
+        """Start everything; the simulator, which does not wait for a broker, has met it then."""
         for part in self.parts:
             part.launch()
         self.wait_for(lambda: answers(self.broker.address), "the broker's answer")
         self.simulator.launch()
+        self.wait_for(lambda: _has_topics(self.broker.address), "the simulator's topics")
 
     def wait_for_work_of(self, part: Part) -> None:
         """Wait until a part has done something since it was launched, or all seems to be done."""
@@ -177,6 +180,14 @@ class Product:
     def _millstream(self, command: str, *words: object) -> list[str]:
         start = [sys.executable, "-m", "millstream", command, "--spec", str(self.world.spec)]
         return [*start, *map(str, words)]
+
+
+def _has_topics(address: str) -> bool:
+    client = KafkaAdminClient(bootstrap_servers=address)
+    try:
+        return bool(client.list_topics())
+    finally:
+        client.close()
 
 
 @contextmanager
