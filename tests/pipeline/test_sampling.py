@@ -1,6 +1,7 @@
 """A bundle's end does not wait for Beam's clock of stages."""
 
 import time
+from statistics import median
 
 from apache_beam.runners.worker.statesampler import StateSampler
 from apache_beam.utils.counters import CounterFactory
@@ -8,7 +9,7 @@ from apache_beam.utils.counters import CounterFactory
 from pipelines.drivers.sampling import REST_MS, rest_briefly
 
 
-def test_the_clock_of_a_bundle_that_took_a_second_stops_at_once() -> None:
+def test_the_clock_of_a_bundle_stops_at_once() -> None:
     """As Beam makes it, it rests for a fifth of the bundle at its end."""
     rest_briefly()
     sampler = StateSampler("bundle", CounterFactory())
@@ -21,4 +22,4 @@ def test_the_clock_of_a_bundle_that_took_a_second_stops_at_once() -> None:
         sampler.stop()
         waited_s.append(time.perf_counter() - begun_s)
         sampler.reset()
-    assert min(waited_s) < 2 * REST_MS / 1_000
+    assert median(waited_s) < 2 * REST_MS / 1_000
