@@ -15,6 +15,7 @@ from pipelines.drivers.direct.journal import Commit, Plan
 from pipelines.drivers.direct.kafka_planner import KafkaPlanner
 from pipelines.reports import Report
 from pipelines.sources.kafka.source import KafkaSource
+from pipelines.steps.step import NO_CUT
 from schemas.errors import UserError
 from schemas.spec import Spec
 from schemas.windows import WindowStore
@@ -181,6 +182,28 @@ def test_a_partition_holds_the_watermark_until_it_was_silent_for_long_enough(
     clock.now_ms += 1
     again = planner.next(commit, clock)
     assert again is not None and again.cut == 45_000
+    source.close()
+
+
+def test_what_comes_while_others_are_asked_is_not_passed_by(kafka: Broker, spec: Spec) -> None:
+    """Others have reached 50 s, and by then our silent partition holds an event of 31 s."""
+    topic, clock = spec.streams["click"].topic, Clock()
+    source = KafkaSource(kafka.address, spec)
+
+    def others_ms(now_ms: int) -> int:
+        send(kafka, {topic: [click(31_000)]}, partition=0)
+        return 50_000
+
+    planner = KafkaPlanner(
+        spec, source, 1_000, once=False, final=False, others_ms=others_ms,
+        mine=lambda partition: partition.name == f"{topic}/0",
+    )  # fmt: skip
+    assert planner.next(Commit(), clock) is None
+    clock.now_ms += 500
+    assert planner.next(Commit(), clock) is None  # ours are silent: from now on others count
+    heard = planner.next(Commit(), clock)
+    assert heard is not None and (heard.watermark_ms, heard.cut) == (None, NO_CUT)
+    assert [(one.name, one.stop) for one in heard.ranges] == [(f"{topic}/0", 1)]
     source.close()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
@@ -67,6 +68,24 @@ def test_partitions_are_found_by_topic_with_their_ends(kafka: Broker, source: Ka
     found = {(p.stream, p.number): p.end for p in source.partitions()}
     assert found == {("click", 0): 0, ("click", 1): 0, ("click", 2): 0, ("exposure", 0): 0,
                      ("item", 0): 3, ("order", 0): 0, ("refund", 0): 0}  # fmt: skip
+
+
+def test_a_partition_made_while_ends_are_asked_for_is_not_overlooked(
+    kafka: Broker, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its siblings' ends count what was written since, so its own has to be told as well."""
+    consumer = source.link.attempt("connecting", lambda consumer: consumer)
+    answer = consumer.end_offsets
+
+    def made_before_the_answer(*asked: Any) -> Any:
+        monkeypatch.setattr(consumer, "end_offsets", answer)
+        add_partitions(kafka, topic(source), 2)
+        for number in range(2):
+            send(kafka, {topic(source): [line(row) for row in items(1)]}, partition=number)
+        return answer(*asked)
+
+    monkeypatch.setattr(consumer, "end_offsets", made_before_the_answer)
+    assert [(one.number, one.end) for one in items_of(source)] == [(0, 1), (1, 1)]
 
 
 def test_a_range_gives_the_same_however_often_and_by_whomever_it_is_read(

@@ -35,8 +35,10 @@ class KafkaPlanner:
     With `once` it reads what is there when it first looks; `limits` say it, if that is known.
     With `final` the input is complete: once all is read, the watermark is infinite. Partitions
     that are not `mine` are somebody else's; how far these came when all of ours are silent says
-    `others_ms`. A fetch ends after `fetch_s`. While at most about `current_rows` events wait, an
-    epoch whose cut has come reads none of them: the windows that it seals are waited for.
+    `others_ms`. It is asked before ours are looked at: asked after, it would know of a time from
+    which ours may hold events that the look has not seen. A fetch ends after `fetch_s`. While at
+    most about `current_rows` events wait, an epoch whose cut has come reads none of them: the
+    windows that it seals are waited for.
     """
 
     spec: Spec
@@ -46,7 +48,7 @@ class KafkaPlanner:
     final: bool
     limits: Mapping[str, int] | None = None
     mine: Callable[[Partition], bool] = lambda partition: True
-    others_ms: Callable[[int], int | None] = lambda now_ms: None
+    others_ms: Callable[[int], int | None] | None = None
     fetch_s: float = FETCH_S
     current_rows: int = 0
     _there: list[Partition] = field(default_factory=list)
@@ -54,6 +56,8 @@ class KafkaPlanner:
     _put_back_ms: dict[str, int] = field(default_factory=dict)
     _rows_a_message: dict[str, float] = field(default_factory=dict)
     _said_s: float = float("-inf")
+    _all_idle: bool = False
+    _others_reached_ms: int | None = None
 
     def next(self, commit: Commit, clock: Clock) -> Plan | None:
         """See `Planner.next`. Raises UserError if a topic is missing and nobody waits for it."""
@@ -104,6 +108,8 @@ class KafkaPlanner:
 
     def _look(self, commit: Commit, clock: Clock) -> bool:
         """See which partitions there are; whether all that are needed are among them."""
+        if self._all_idle and self.others_ms is not None:
+            self._others_reached_ms = self.others_ms(clock())
         all_there = self.source.partitions()
         self._there = [partition for partition in all_there if self.mine(partition)]
         now_ms = clock()
@@ -158,10 +164,11 @@ class KafkaPlanner:
         """The least over partitions that are not idle; if all are, what the furthest reached."""
         newest = commit.newest_by_partition_ms
         holding = [p.name for p in self._there if not self._is_idle(p, commit, now_ms)]
+        self._all_idle = not holding
         if any(name not in newest for name in holding):
             return None
         if not holding:
-            reached = (commit.newest_ms, self.others_ms(now_ms))
+            reached = (commit.newest_ms, self._others_reached_ms)
             known = [time_ms for time_ms in reached if time_ms is not None]
             return self._slack(max(known)) if known else None
         return self._slack(min(newest[name] for name in holding))

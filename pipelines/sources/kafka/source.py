@@ -120,15 +120,27 @@ class KafkaSource:
         self.link.close()
 
     def _partitions(self, consumer: KafkaConsumer) -> list[Partition]:
-        keys = [
+        """Partitions that were all there before their ends were asked for, and no more after.
+
+        One made in between would be missing here, while its siblings' ends count what was written
+        since it was made: a watermark would pass by what it holds.
+        """
+        timeout_ms = int(self.link.request_s * 1_000)
+        keys = self._keys(consumer)
+        while True:
+            ends = consumer.end_offsets(keys, timeout_ms) if keys else {}
+            asked, keys = keys, self._keys(consumer)
+            if keys == asked:
+                break
+        return [
+            Partition(self._streams[key.topic], key.topic, key.partition, ends[key]) for key in keys
+        ]
+
+    def _keys(self, consumer: KafkaConsumer) -> list[TopicPartition]:
+        return [
             TopicPartition(topic, number)
             for topic in sorted(self._streams.keys() & consumer.topics())
             for number in sorted(consumer.partitions_for_topic(topic))
-        ]
-        timeout_ms = int(self.link.request_s * 1_000)
-        ends = consumer.end_offsets(keys, timeout_ms) if keys else {}
-        return [
-            Partition(self._streams[key.topic], key.topic, key.partition, ends[key]) for key in keys
         ]
 
 
