@@ -1,7 +1,10 @@
 """Sends event tables to a Kafka cluster and makes sure that they arrived."""
 
+import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +21,12 @@ from schemas.errors import UserError
 from schemas.events import arrow_schema
 
 CONTACT_MS = 15_000
-DELIVERY_MS = 60_000
+DELIVERY_MS = 15_000
+"""After so long without an answer a producer is given up, and another one sends the rest."""
+
+PATIENCE_S = 60.0
+"""So long a cluster may stay away."""
+
 LARGEST_MESSAGE_BYTES = 32 * 1024 * 1024
 """Of what the client sends; a broker allows 1 MB unless it is told otherwise."""
 
@@ -26,6 +34,10 @@ KEPT_FOR_EVER = {"retention.ms": "-1"}
 """Else a broker deletes what is old by its own time stamp, which replayed events are."""
 
 Advance = Callable[[int], None]
+Message = tuple[Any, ...]
+"""What a producer's `send` takes."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -49,14 +61,7 @@ class Publisher:
         """Make the topics that are missing, and connect."""
         try:
             self._partitions = self._topics()
-            self._producer = KafkaProducer(
-                **self._connection(),
-                linger_ms=5,
-                batch_size=256 * 1024,
-                max_request_size=LARGEST_MESSAGE_BYTES,
-                delivery_timeout_ms=DELIVERY_MS,
-                allow_auto_create_topics=False,
-            )
+            self._producer = self._connected()
         except (KafkaError, OSError) as error:
             raise self._failed("to connect and to find or make its topics", error) from error
 
@@ -89,17 +94,48 @@ class Publisher:
         self.counts[stream] += table.num_rows
         self.times += pc.min_max(table["time_ms"]).as_py().values()
 
-    def _arrived(self, stream: str, messages: Iterable[tuple[Any, ...]]) -> int:
-        """Send what the producer's `send` takes, and wait for all of it; how many there were."""
-        assert self._producer is not None
-        try:
-            sent = [self._producer.send(*message) for message in messages]
-            self._producer.flush(DELIVERY_MS / 1_000)
-            for one in sent:
-                one.get(0)
-        except (KafkaError, OSError) as error:
-            raise self._failed(f"to take events of stream {stream!r}", error) from error
-        return len(sent)
+    def _arrived(self, stream: str, messages: Iterable[Message]) -> int:
+        """Send messages and wait for all of them; how many there were.
+
+        What has not arrived is sent again by a new producer: one that was sending as its broker
+        died may never send that again.
+        """
+        left = list(messages)
+        number, until_s = len(left), time.monotonic() + PATIENCE_S
+        while left:
+            sent: list[Any] = []
+            try:
+                self._producer = self._producer or self._connected()
+                sent += (self._producer.send(*message) for message in left)
+                self._producer.flush(DELIVERY_MS / 1_000)
+                for one in sent:
+                    one.get(0)
+            except (KafkaError, OSError) as error:
+                if time.monotonic() > until_s or not getattr(error, "retriable", True):
+                    raise self._failed(f"to take events of stream {stream!r}", error) from error
+                _log.warning("%s does not answer: %s. Sending again.", self.address, error)
+                self._give_up()
+            arrived = [one.is_done and one.succeeded() for one in sent]
+            left = [m for at, m in enumerate(left) if at >= len(arrived) or not arrived[at]]
+        return number
+
+    def _connected(self) -> KafkaProducer:
+        return KafkaProducer(
+            **self._connection(),
+            linger_ms=5,
+            batch_size=256 * 1024,
+            max_request_size=LARGEST_MESSAGE_BYTES,
+            delivery_timeout_ms=DELIVERY_MS,
+            request_timeout_ms=DELIVERY_MS // 3,
+            max_block_ms=DELIVERY_MS,
+            allow_auto_create_topics=False,
+        )
+
+    def _give_up(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with suppress(KafkaError, OSError):
+                producer.close(timeout=0)
 
     def _plain(self, stream: str, table: pa.Table) -> pa.Table:
         schema = arrow_schema(self.encoder.spec, stream)
