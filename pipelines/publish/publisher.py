@@ -24,6 +24,10 @@ CONTACT_MS = 15_000
 DELIVERY_MS = 15_000
 """After so long without an answer a producer is given up, and another one sends the rest."""
 
+RECONNECT_MS = 1_000
+"""Pauses between tries to reach a broker again grow up to this; the client's own 30 s outlast its
+patience with the messages that wait."""
+
 PATIENCE_S = 60.0
 """So long a cluster may stay away."""
 
@@ -97,8 +101,7 @@ class Publisher:
     def _arrived(self, stream: str, messages: Iterable[Message]) -> int:
         """Send messages and wait for all of them; how many there were.
 
-        What has not arrived is sent again by a new producer: one that was sending as its broker
-        died may never send that again.
+        What has not arrived in time is sent again by a new producer.
         """
         left = list(messages)
         number, until_s = len(left), time.monotonic() + PATIENCE_S
@@ -128,6 +131,7 @@ class Publisher:
             delivery_timeout_ms=DELIVERY_MS,
             request_timeout_ms=DELIVERY_MS // 3,
             max_block_ms=DELIVERY_MS,
+            reconnect_backoff_max_ms=RECONNECT_MS,
             allow_auto_create_topics=False,
         )
 

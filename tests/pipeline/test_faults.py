@@ -162,8 +162,8 @@ def test_a_broker_that_dies_while_events_are_published_loses_and_doubles_none(
     reference = built(tmp_path / "files", events, spec=spec)
     tables = {s: pa.Table.from_pylist(rows, arrow_schema(spec, s)) for s, rows in events.items()}
     with broker_in(tmp_path / "broker") as broker:
-        # 150 s of events in 15 s of the clock.
-        publisher = Publisher(broker.address, Encoder(spec, "json"), Pace(10.0), partitions=3)
+        # 150 s of events in 25 s of the clock.
+        publisher = Publisher(broker.address, Encoder(spec, "json"), Pace(6.0), partitions=3)
         publisher.open()
         sender = threading.Thread(target=publisher.publish, args=(tables,))
         sender.start()

@@ -44,6 +44,8 @@ class Product:
     broker: Broker = field(init=False)
     parts: list[Part] = field(init=False)
     simulator: Part = field(init=False)
+    begun_s: float = field(init=False)
+    """When events began to come, by the clock of the day."""
 
     def __post_init__(self) -> None:
         self.broker = Broker(self.folder / "kafka", free_port())
@@ -87,6 +89,11 @@ class Product:
         self.wait_for(lambda: answers(self.broker.address), "the broker's answer")
         self.simulator.launch()
         self.wait_for(lambda: _has_topics(self.broker.address), "the simulator's topics")
+        self.begun_s = time.time()
+
+    def moment_s(self, time_ms: int, first_ms: int) -> float:
+        """When this event time has come, the first being that of the first event."""
+        return self.begun_s + (time_ms - first_ms) / 1_000 / self.world.speed(self.seconds)
 
     def wait_for_work_of(self, part: Part) -> None:
         """Wait until a part has done something since it was launched, or all seems to be done."""

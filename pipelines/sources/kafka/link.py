@@ -23,6 +23,9 @@ from schemas.errors import UserError
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
 SAID_EVERY_S = 30.0
+RECONNECT_MS = 1_000
+"""Pauses between a client's own tries to reach a broker; ours are those above."""
+
 FETCH_BYTES = 4 * 1024 * 1024
 """Of one partition at once; a larger message comes alone."""
 
@@ -118,6 +121,7 @@ class Link:
             "bootstrap_timeout_ms": request_ms,
             "request_timeout_ms": request_ms,
             "max_partition_fetch_bytes": FETCH_BYTES,
+            "reconnect_backoff_max_ms": RECONNECT_MS,
             "metrics_enabled": False,
             **self.settings,
         }
