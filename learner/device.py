@@ -15,5 +15,5 @@ def chosen_device(name: str) -> torch.device:
     device = torch.device("cuda" if available and name != "cpu" else "cpu")
     # cuBLAS reads it at its first product, and repeats itself only if it is set.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=device.type == "cuda")
+    torch.use_deterministic_algorithms(True)
     return device
