@@ -5,11 +5,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 
 from infra.kafka import Broker
 from infra.kafka.broker import answers
@@ -105,6 +105,13 @@ class Product:
 
         self.wait_for(ready, f"{part.name} at work")
 
+    def wait_for_events(self) -> None:
+        """Wait until the simulator, too, has found the broker again, or has nothing left to say."""
+        before = _events_in(self.broker.address)
+        self.wait_for(
+            lambda: _events_in(self.broker.address) > before or not self.simulating, "events"
+        )
+
     def wait_for(self, come: Callable[[], bool], what: str, patience_s: float = 300.0) -> None:
         """Wait for something while all parts go on; none of them may end by itself."""
         deadline = time.monotonic() + patience_s
@@ -195,6 +202,17 @@ def _has_topics(address: str) -> bool:
         return bool(client.list_topics())
     finally:
         client.close()
+
+
+def _events_in(address: str) -> int:
+    """How many messages all topics hold."""
+    with closing(KafkaConsumer(bootstrap_servers=address)) as consumer:
+        keys = [
+            TopicPartition(topic, number)
+            for topic in consumer.topics()
+            for number in consumer.partitions_for_topic(topic)
+        ]
+        return sum(consumer.end_offsets(keys).values())
 
 
 @contextmanager

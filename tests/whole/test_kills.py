@@ -43,7 +43,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 Calm = tuple[float, float]
-"""From when all parts were at work to the next kill, by the clock of the day."""
+"""From when all parts were at work, and events came, to the next kill, by the clock of the day."""
 
 BRIEFLY = ("broker", "mlflow", "pipeline", "learner", "pipeline", "learner")
 """Who is killed in every run of the tests; the two that keep state of ours once more."""
@@ -70,6 +70,7 @@ def kill_by_rounds(product: Product, rng: random.Random) -> list[Calm]:
             kill_at_work(product, part, rng)
         for part in product.parts:
             product.wait_for_work_of(part)
+        product.wait_for_events()
         begun_s = time.time()
         time.sleep(CALM_S)
         if product.simulating:
