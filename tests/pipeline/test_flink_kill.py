@@ -94,7 +94,7 @@ class Pipeline:
         assert self.ended()[0] == 0
 
     def until_sealed(self, after_ms: int) -> None:
-        """Wait until a window of this time or later is sealed, and a checkpoint is there."""
+        """Wait until a window of this time or later is sealed, if any, and a checkpoint exists."""
         deadline = time.monotonic() + PATIENCE_S
         while max(self.sealed(), default=-1) < after_ms or self.checkpoint() is None:
             assert time.monotonic() < deadline, self.sealed()
@@ -180,7 +180,7 @@ def disturbed_run_equals_undisturbed(
             send(broker, {clicks: BAD})
             if not pipeline.runs():
                 pipeline.start("--follow")
-            pipeline.until_sealed(after_ms=max(0, (number + 1) * LAST_MS // parts - 40_000))
+            pipeline.until_sealed(after_ms=_sealed_by((number + 1) * LAST_MS // parts))
             kill(pipeline)
         publish_part(broker, spec, events, len(kills), parts)
         send(broker, {clicks: BAD})
@@ -198,6 +198,11 @@ def disturbed_run_equals_undisturbed(
     assert len(places) == len(set(places)) == sum(dead.values()) == parts * len(BAD)
     accepted = {n: c for n, c in pipeline.totals().items() if n.startswith(("accepted/", "label/"))}
     assert accepted == {n: c for n, c in undisturbed.items() if n in accepted}
+
+
+def _sealed_by(time_ms: int) -> int:
+    """A window that events until then allow to be sealed, and that soon will be; -1 if none is."""
+    return max(0, time_ms - 40_000) if time_ms > 30_000 else -1
 
 
 def of_task_manager(cluster: Cluster, number: int) -> Callable[[Pipeline], None]:

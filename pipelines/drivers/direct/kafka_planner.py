@@ -18,7 +18,9 @@ from pipelines.steps.step import FINAL_CUT, NO_CUT
 from schemas.errors import UserError
 from schemas.spec import Spec
 
-EPOCH_BYTES = 256 * 1024 * 1024
+EPOCH_BYTES = 128 * 1024 * 1024
+"""Of messages at once: parsed, and kept as dead letters, they take several times as much."""
+
 FETCH_S = 5.0
 """After so long an epoch takes what has come."""
 
