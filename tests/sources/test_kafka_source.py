@@ -88,6 +88,45 @@ def test_a_partition_made_while_ends_are_asked_for_is_not_overlooked(
     assert [(one.number, one.end) for one in items_of(source)] == [(0, 1), (1, 1)]
 
 
+def test_what_was_read_again_does_not_hold_up_what_is_read_next(
+    kafka: Broker, source: KafkaSource
+) -> None:
+    """A run that was killed reads its epoch again, one partition after the other."""
+    add_partitions(kafka, topic(source), 4)
+    for number in range(4):
+        send(kafka, {topic(source): [line(row) for row in items(9)]}, partition=number)
+    for number in range(4):
+        source.read_range(Range("item", f"{topic(source)}/{number}", 0, 2, 2, 0))
+    starts = dict.fromkeys(items_of(source), 2)
+    begun_s = time.monotonic()
+    found = source.fetch(starts, Budget(EVERYTHING, EVERYTHING, 5))
+    assert time.monotonic() - begun_s < 5
+    assert [(one.start, one.stop) for one in found] == [(2, 9)] * 4
+
+
+def test_nothing_is_read_beyond_the_ends_that_were_seen(kafka: Broker, source: KafkaSource) -> None:
+    """What comes while others are read waits for the next look, and is not fetched again."""
+    send(kafka, {topic(source): [line(row) for row in items(5)]})
+    (early,) = items_of(source)
+    send(kafka, {topic(source): [line(row) for row in items(4, 5)]})
+    (one,) = source.fetch({early: 0}, Budget(EVERYTHING, EVERYTHING, 60))
+    assert (one.start, one.stop) == (0, 5)
+    assert read(source, one)[0] == [f"i{at}" for at in range(5)]
+    rest = fetched(source, start=5)
+    assert (rest.start, rest.stop) == (5, 9)
+    assert read(source, rest)[0] == [f"i{at}" for at in range(5, 9)]
+
+
+def test_a_budget_is_shared_by_all_partitions(kafka: Broker, source: KafkaSource) -> None:
+    add_partitions(kafka, topic(source), 2)
+    for number in range(2):
+        send(kafka, {topic(source): [line(row) for row in items(30)]}, partition=number)
+    starts = dict.fromkeys(items_of(source), 0)
+    source.fetch(starts, Budget(1, EVERYTHING, 60))  # now both are likely to be at hand
+    found = source.fetch(starts, Budget(20, EVERYTHING, 60))
+    assert sum(one.stop - one.start for one in found) == 20
+
+
 def test_a_range_gives_the_same_however_often_and_by_whomever_it_is_read(
     kafka: Broker, source: KafkaSource
 ) -> None:

@@ -1,11 +1,13 @@
 """Messages of partitions from given offsets on, in batches that say exactly what they cover."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, OffsetOutOfRangeError
 
 from pipelines.sources.kafka.link import Link
@@ -17,7 +19,7 @@ SILENCE_S = 10.0
 """After so long without a message that must be there, the connection is made anew."""
 
 _POLL_MS = 200
-_AT_ONCE = 10_000
+_ALL = 1 << 30
 
 
 @dataclass
@@ -31,6 +33,33 @@ class Batch:
     values: list[bytes | None] = field(default_factory=list)
     deleted: tuple[int, int] | None = None
     """Offsets that the cluster had deleted before they were read, `[first, last)`."""
+
+    def add(self, records: list[ConsumerRecord], stop: int) -> int:
+        """Take in messages, all that there are up to an offset; the number of their events."""
+        values = [record.value for record in records]
+        rows = sum(map(rows_in, values))
+        self.offsets += [record.offset for record in records]
+        self.values += values
+        self.rows += rows
+        self.stop = stop
+        return rows
+
+
+@dataclass
+class _Ahead:
+    """What the client has given of one partition and nobody took yet: all in `[start, stop)`."""
+
+    start: int
+    stop: int
+    records: list[ConsumerRecord]
+
+    def take(self, end: int, most: int) -> tuple[list[ConsumerRecord], int]:
+        """At most so many messages before an offset; and up to where there are no others."""
+        number = min(most, bisect_left(self.records, end, key=lambda record: record.offset))
+        taken, self.records = self.records[:number], self.records[number:]
+        rest = self.records[0].offset if self.records else self.stop
+        self.start = min(rest, end)
+        return taken, self.start
 
 
 @dataclass
@@ -77,12 +106,17 @@ class _Task:
 
 
 class Reader:
-    """Reads over a link. What the client fetched ahead is kept for the next time."""
+    """Reads over a link. What the client gave and nobody wanted yet is kept for the next time.
+
+    All that the client has is taken from it at once: a partition that is paused while some of its
+    messages wait there is not fetched from again, for minutes or ever (kafka-python 3.0.12).
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._consumer: KafkaConsumer | None = None
         self._at: dict[TopicPartition, int] = {}
+        self._ahead: dict[TopicPartition, _Ahead] = {}
 
     def fetch(
         self,
@@ -110,15 +144,16 @@ class Reader:
         """Poll until the task is done. A task that was interrupted goes on where it was."""
         self._place(consumer, task)
         heard_s = time.monotonic()
-        while not task.is_done():
-            before = sum(batch.stop for batch in task.batches.values())
+        while True:
+            if self._serve(task):
+                heard_s = time.monotonic()
+            if task.is_done():
+                return
+            consumer.pause(*(consumer.assignment() - set(task.open())))
             try:
-                polled = consumer.poll(_POLL_MS, max_records=_records_at_once(task))
-                self._take(consumer, polled, task)
+                self._keep(consumer, consumer.poll(_POLL_MS, max_records=_ALL), task)
             except OffsetOutOfRangeError as error:
                 self._out_of_range(consumer, error.args[0], task)
-            if sum(batch.stop for batch in task.batches.values()) > before:
-                heard_s = time.monotonic()
             self._check(task, time.monotonic() - heard_s)
 
     def _check(self, task: _Task, silent_s: float) -> None:
@@ -129,40 +164,53 @@ class Reader:
             raise KafkaTimeoutError(f"nothing came of {_names(task.open())} for {SILENCE_S:.0f} s")
 
     def _place(self, consumer: KafkaConsumer, task: _Task) -> None:
-        """Have the client fetch from the open partitions only, each from where its batch ends."""
+        """Have the client go on from where each batch ends, or from behind what is kept of it."""
         if consumer is not self._consumer:
-            self._consumer, self._at = consumer, {}
+            self._consumer, self._at, self._ahead = consumer, {}, {}
         wanted = set(task.open())
         if not wanted <= consumer.assignment():
             consumer.assign(sorted(wanted | consumer.assignment()))
         for key in wanted:
-            if self._at.get(key) != task.batches[key].stop:
-                self._seek(consumer, key, task.batches[key].stop)
+            kept, stop = self._ahead.get(key), task.batches[key].stop
+            if (self._at.get(key) if kept is None else kept.start) != stop:
+                self._seek(consumer, key, stop)
         consumer.resume(*wanted)
-        consumer.pause(*(consumer.assignment() - wanted))
 
     def _seek(self, consumer: KafkaConsumer, key: TopicPartition, offset: int) -> None:
         consumer.seek(key, offset)
         self._at[key] = offset
+        self._ahead.pop(key, None)
 
-    def _take(self, consumer: KafkaConsumer, polled: Mapping[Any, Any], task: _Task) -> None:
+    def _keep(self, consumer: KafkaConsumer, polled: Mapping[Any, Any], task: _Task) -> None:
+        """Put what came behind what is kept; where nothing came, the position may have moved."""
         for key in task.open():
-            batch, records = task.batches[key], polled.get(key, [])
             position = consumer.position(key)
-            self._at[key] = position
-            if task.budget is None and position > task.ends[key]:
-                records = [record for record in records if record.offset < task.ends[key]]
-                position = task.ends[key]
-            values = [record.value for record in records]
-            rows = sum(map(rows_in, values))
-            batch.offsets += [record.offset for record in records]
-            batch.values += values
-            batch.rows += rows
-            batch.stop = max(batch.stop, position)
-            if task.budget is not None:
-                task.budget.spend(rows, sum(record.serialized_value_size for record in records))
-            if batch.stop >= task.ends[key]:
-                consumer.pause(key)
+            kept = self._ahead.setdefault(key, _Ahead(self._at[key], self._at[key], []))
+            kept.records += polled.get(key, [])
+            kept.stop = self._at[key] = position
+
+    def _serve(self, task: _Task) -> bool:
+        """Move what is kept into the batches, as far as it is wanted; whether any was moved.
+
+        A budget is shared by all partitions of which something is kept.
+        """
+        moved = False
+        while not task.is_done() and (ready := self._ready(task)):
+            moved = True
+            most = _ALL if task.budget is None else max(1, task.budget.rows // len(ready))
+            for key in ready:
+                records, stop = self._ahead[key].take(task.ends[key], most)
+                rows = task.batches[key].add(records, stop)
+                if task.budget is not None:
+                    task.budget.spend(rows, sum(one.serialized_value_size for one in records))
+                if task.is_done():
+                    break
+        return moved
+
+    def _ready(self, task: _Task) -> list[TopicPartition]:
+        """Open partitions of which something is kept."""
+        kept = {key: self._ahead[key].stop for key in task.open() if key in self._ahead}
+        return [key for key, stop in kept.items() if stop > task.batches[key].stop]
 
     def _out_of_range(
         self, consumer: KafkaConsumer, offsets: Mapping[TopicPartition, int], task: _Task
@@ -178,14 +226,6 @@ class Reader:
             first = batch.stop if batch.deleted is None else batch.deleted[0]
             batch.deleted, batch.stop = (first, going_on), going_on
             self._seek(consumer, key, going_on)
-
-
-def _records_at_once(task: _Task) -> int:
-    """Not more than is wanted: what the client fetched ahead then stays good."""
-    if task.budget is not None:
-        return max(1, min(_AT_ONCE, task.budget.rows))
-    left = sum(task.ends[key] - task.batches[key].stop for key in task.open())
-    return max(1, min(_AT_ONCE, left))
 
 
 def _names(keys: list[TopicPartition]) -> str:
