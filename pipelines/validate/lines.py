@@ -15,6 +15,8 @@ BoolArray = npt.NDArray[np.bool_]
 DEPTH_LIMIT = 200
 """A line nested deeper is refused: a parser that recurses could not read it everywhere."""
 
+_BEGINNING = 4 * 1024
+
 BLOCK_BYTES = 4 * 1024 * 1024
 
 _NEWLINE, _RETURN, _OPEN, _CLOSE = (ord(mark) for mark in "\n\r{}")
@@ -136,9 +138,13 @@ def _words(content: npt.NDArray[np.uint8], word: bytes) -> Int64Array:
 
 
 def is_deep(line: bytes) -> bool:
-    """Whether the line nests deeper than `DEPTH_LIMIT`."""
+    """Whether the line nests deeper than `DEPTH_LIMIT`; most that do so do at their beginning."""
     if line.count(b"[") + line.count(b"{") <= DEPTH_LIMIT:
         return False
+    return _is_deep(line[:_BEGINNING]) or (len(line) > _BEGINNING and _is_deep(line))
+
+
+def _is_deep(line: bytes) -> bool:
     depth = 0
     for bracket in _STRING.sub(b"", line).translate(None, _NOT_BRACKET):
         depth += 1 if bracket | _CASE == _OPEN else -1
