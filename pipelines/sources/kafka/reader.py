@@ -201,9 +201,10 @@ class Reader:
             for key in ready:
                 records, stop = self._ahead[key].take(task.ends[key], most)
                 rows = task.batches[key].add(records, stop)
-                if task.budget is not None:
-                    task.budget.spend(rows, sum(one.serialized_value_size for one in records))
-                if task.is_done():
+                if task.budget is None:
+                    continue
+                task.budget.spend(rows, sum(one.serialized_value_size for one in records))
+                if task.budget.is_spent():
                     break
         return moved
 
