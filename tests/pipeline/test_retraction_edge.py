@@ -37,3 +37,21 @@ def test_one_that_had_met_nothing_is_dead_by_then() -> None:
     outcome = run_steps(SPEC, [lonely, Seal(30), read(act("click", 25, row=3)), SealAll()])
     assert revisions(outcome) == [(30, "r", "click", 1.0, False, True)]
     assert outcome.dead_letters == [("refund", "file", 2, "unmatched")]
+
+
+@pytest.mark.parametrize("seals", [(), (20,), (10, 20, 30)])
+def test_one_that_is_dead_by_then_keeps_no_id_from_a_later_one(seals: tuple[int, ...]) -> None:
+    # Dated 10 it meets nothing until 10 + 20 = 30, a cut; that of 32 is settled at 40, and 10 is
+    # not before 30 - 20. However many cuts are evaluated at once, the later one withdraws.
+    events = read(show(24, row=0), refund(10, row=1), act("click", 31, row=2), refund(32, row=3))
+    outcome = run_steps(SPEC, [events, *map(Seal, seals), SealAll()])
+    assert outcome.dead_letters == [("refund", "file", 1, "unmatched")]
+    assert outcome.counters["duplicate"] == 0
+    assert revisions(outcome) == []
+
+
+def test_one_that_met_its_event_in_time_keeps_its_id() -> None:
+    events = read(show(4, row=0), act("click", 9, row=1), refund(10, row=2), refund(32, row=3))
+    outcome = run_steps(SPEC, [events, SealAll()])
+    assert outcome.counters["duplicate"] == 1
+    assert outcome.dead_letters == []

@@ -34,6 +34,9 @@ from schemas.windows.names import FINAL_MARK, window_start
 CURRENT = 0.25
 """While no more than this share of an epoch's rows waits, sealing is more urgent than reading."""
 
+BUSY_ROWS = 20_000
+"""An epoch of so many events is followed by the next one without a rest."""
+
 Watch = Callable[[Status], None]
 """Told after every epoch, and after every look at the source that found nothing to do."""
 
@@ -155,7 +158,8 @@ class _Loop:
             self._epoch(plan)
         standing = self._tell()
         if plan is not None:
-            if not follows or any(standing.lag.values()) or self._is_due(standing):
+            more = any(standing.lag.values()) or self._is_due(standing)
+            if more or not follows or _is_busy(plan):
                 return 0.0
             return max(0.0, poll_s - (time.monotonic() - started))
         if follows:
@@ -227,6 +231,11 @@ class _Loop:
             draft = folder / f".{plan.epoch:06d}.tmp"
             pq.write_table(letters, draft)
             draft.replace(folder / f"{plan.epoch:06d}.parquet")
+
+
+def _is_busy(plan: Plan) -> bool:
+    """Whether events come so fast that to wait for more would only make their windows late."""
+    return sum(one.rows_estimate for one in plan.ranges) >= BUSY_ROWS
 
 
 def _check_encoder(spec: Spec) -> None:

@@ -15,13 +15,18 @@ Digests = Callable[[Ints], list[bytes]]
 
 
 def survivors(
-    old: tuple[Ints, Ints], new: tuple[Ints, Ints, Ints], reach_ms: int, digests: Digests
+    old: tuple[Ints, Ints],
+    new: tuple[Ints, Ints, Ints],
+    reach_ms: int,
+    digests: Digests,
+    dead: tuple[Bools, Bools] | None = None,
 ) -> Bools:
     """Which of the new events live.
 
     `old` holds key and time of living events of earlier cuts; `new` holds key, time and
     settling cut. An event is remembered at its successor's cut `C` if `t ≥ C - reach_ms`
-    (reach = window length + memory). Ties of time go to the smaller digest. Shape [new].
+    (reach = window length + memory); those that `dead` marks, old and new, only if `t >`.
+    Ties of time go to the smaller digest. Shape [new].
     """
     old_key, old_time = old
     new_key, new_time, settle = new
@@ -33,8 +38,11 @@ def survivors(
     key = np.concatenate([old_key[remembered], new_key[suspects]])
     time = np.concatenate([old_time[remembered], new_time[suspects]])
     cut = np.concatenate([np.full(len(remembered), -(1 << 62)), settle[suspects]])
+    kept = time.copy()
+    if dead is not None:
+        kept -= np.concatenate([dead[0][remembered], dead[1][suspects]])
     order = np.lexsort((time, cut, key))
-    verdict = _judge(key[order], time[order], cut[order], reach_ms)
+    verdict = _judge(key[order], time[order], kept[order], cut[order], reach_ms)
     _break_ties(verdict, order - len(remembered), suspects, key[order], time[order], digests)
     judged = np.empty(len(key), np.int64)
     judged[order] = verdict
@@ -43,7 +51,7 @@ def survivors(
 
 
 @njit(cache=True)
-def _judge(key, time, cut, reach_ms):  # type: ignore[no-untyped-def]
+def _judge(key, time, kept, cut, reach_ms):  # type: ignore[no-untyped-def]
     verdict = np.zeros(len(key), np.int64)
     start = 0
     while start < len(key):
@@ -53,7 +61,7 @@ def _judge(key, time, cut, reach_ms):  # type: ignore[no-untyped-def]
         lives = -(1 << 62)
         row = start
         while row < stop and cut[row] == -(1 << 62):
-            lives = time[row]
+            lives = kept[row]
             row += 1
         while row < stop:
             end = row
@@ -61,8 +69,8 @@ def _judge(key, time, cut, reach_ms):  # type: ignore[no-untyped-def]
                 end += 1
             first = row
             if lives < cut[row] - reach_ms:
-                lives = time[row]
-                while first < end and time[first] == lives:
+                lives = kept[row]
+                while first < end and time[first] == time[row]:
                     first += 1
                 if first - row > 1:
                     verdict[row:first] = 2

@@ -13,9 +13,10 @@ from pipelines.steps.attribute.memory import Memory, Outputs
 from pipelines.steps.attribute.rules import Rules
 from pipelines.steps.attribute.tables import NEVER, Feedback, Requests, Retractions
 from pipelines.steps.datums import avro_digests
+from pipelines.steps.key_set import among, repeated
 from pipelines.steps.merge_order import merge_order
 from pipelines.steps.order import order_by
-from pipelines.steps.ragged import mix
+from pipelines.steps.ragged import mix, runs
 from schemas.hashing import hash_strings
 
 
@@ -31,8 +32,8 @@ class Settled:
 def settle(memory: Memory, cut: int, rules: Rules, outputs: Outputs) -> Settled:
     """Settle what has `t ≤ cut`; duplicates are counted and gone."""
     memory = _settle_requests(memory, cut, rules, outputs)
-    memory = _settle_retractions(memory, cut, rules, outputs)
-    return _settle_feedback(memory, cut, rules, outputs)
+    settled = _settle_feedback(memory, cut, rules, outputs)
+    return replace(settled, memory=_settle_retractions(settled.memory, cut, rules, outputs))
 
 
 def settling_cuts(time_ms: Ints, last_cut: int, rules: Rules) -> tuple[Ints, Bools]:
@@ -91,19 +92,42 @@ def _settle_retractions(memory: Memory, cut: int, rules: Rules, outputs: Outputs
     old = rows.settle_ms != NEVER
     fresh = np.flatnonzero(~old & (rows.time_ms <= cut))
     cuts, _ = settling_cuts(rows.time_ms[fresh], memory.last_cut, rules)
+    settle_ms = rows.settle_ms.copy()
+    settle_ms[fresh] = cuts
+    copied = rows.key[fresh][repeated(rows.key[old], rows.key[fresh])]
+    dead = _unmatched_at_the_end(memory, settle_ms, np.flatnonzero(among(rows.key, copied)), rules)
     alive = survivors(
         (rows.key[old], rows.time_ms[old]),
         (rows.key[fresh], rows.time_ms[fresh], cuts),
         rules.reach_ms,
         lambda tied: _places(rows, fresh[tied]),
+        (dead[old], dead[fresh]),
     )
     outputs.counts["duplicate"] += int((~alive).sum())
     _count_late(outputs, rows, fresh[alive], rules)
-    settle_ms = rows.settle_ms.copy()
-    settle_ms[fresh] = cuts
     kept = np.ones(len(rows), np.bool_)
     kept[fresh[~alive]] = False
     return replace(memory, retractions=replace(rows, settle_ms=settle_ms).where(kept))
+
+
+def _unmatched_at_the_end(memory: Memory, settle_ms: Ints, which: Ints, rules: Rules) -> Bools:
+    """Which of some retractions have met no event by `t_r + M`, if that is a cut: rule 7 buries
+    them there, and they reserve no id from then on, though they would still be remembered.
+    """
+    rows, feedback = memory.retractions, memory.feedback
+    end_ms = rows.time_ms + rules.spec.memory_ms
+    named = np.flatnonzero(among(feedback.key, rows.key[which]))
+    order = named[np.argsort(feedback.key[named], kind="stable")]
+    begin = np.searchsorted(feedback.key[order], rows.key[which], side="left")
+    stop = np.searchsorted(feedback.key[order], rows.key[which], side="right")
+    event, retraction = order[runs(begin, stop - begin)], np.repeat(which, stop - begin)
+    cut = np.maximum(feedback.settle_ms[event], settle_ms[retraction])
+    time_ms, oldest = feedback.time_ms[event], cut - rules.reach_ms
+    met = (cut <= end_ms[retraction]) & (time_ms <= end_ms[retraction]) & (time_ms >= oldest)
+    dead = np.zeros(len(rows), np.bool_)
+    dead[which] = ~rows.matched[which]
+    dead[retraction[met]] = False
+    return dead
 
 
 def _places(rows: Retractions, which: Ints) -> list[bytes]:
