@@ -21,15 +21,21 @@ sample made the user act on the item, in whatever domain, within the task's hori
 cut or not, taken back or not. `own` is nearest to what `none` learns, `caused` to what
 `hierarchical` learns; both are the same for every arm.
 
-A seed is a world and the model's initial weights. The world is `demo` with fewer users and days
-and, so that these can teach a model anything, a catalogue as small as that of `tiny`. Rates were
-chosen on seed 0 under `none`.
+How far a model could get is told by `truth`: the chances by which the world itself draws clicks
+and what follows them, positions aside.
 
-    python benchmarks/entire_space_models.py [--users 300] [--days 5] [--seeds 1 2 3 4 5]
+A seed is a world and the model's initial weights. The world is `demo`, or one with fewer users and
+days whose catalogue is, so that these can teach a model anything, as small as that of `tiny`. Rates
+were chosen on seed 0 under `none`.
+
+    python benchmarks/entire_space_models.py [--users 300 --days 5] [--seeds 1 2 3 4 5]
+
+Rows that were written by earlier runs can be put together: `--report ROWS.jsonl ...`
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -73,11 +79,13 @@ ARMS = {
     "searchified": replace(SPEC.target, unexposed=0),
     "all": SPEC.target,
 }
+AS_SEARCHES = "as_searches"
+TRUTH = "truth"
 MODELS = {
-    "dlrm_mlp": OptimiserConfig(dense_rate=3e-3, sparse_rate=0.3),
-    "mtfm": OptimiserConfig(dense_rate=3e-3, sparse_rate=1.0),
+    "dlrm_mlp": OptimiserConfig(dense_rate=1e-3, sparse_rate=0.3),
+    "mtfm": OptimiserConfig(dense_rate=1e-3, sparse_rate=0.3),
 }
-BATCH_USERS = 16
+BATCH_USERS = learner_config(SPEC, "mtfm", "simulated").batch_users
 PRESET = "demo"
 QUOTED_MS = 2 * 86_400_000
 
@@ -89,10 +97,12 @@ def main() -> None:
     """Every seed, arm and model; the tables at the end."""
     options = _options()
     torch.set_num_threads(1)
-    rows = []
-    for seed in options.seeds:
+    written = (line for path in options.report for line in path.open())
+    rows = [json.loads(line) for line in written if line.startswith("{")]
+    for seed in () if rows else options.seeds:
+        world = world_of(seed, options.users, options.days)
         with tempfile.TemporaryDirectory(prefix="millstream-arms-") as folder:
-            for row in measure(Path(folder), seed, options.users, options.days, options.models):
+            for row in measure(Path(folder), world, options.arms, options.models):
                 rows.append(row)
                 print(json.dumps(row), flush=True)
     report(pl.DataFrame(rows))
@@ -100,49 +110,57 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--days", type=int, default=5)
+    parser.add_argument("--users", type=int, default=None)
+    parser.add_argument("--days", type=int, default=None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--arms", nargs="+", default=[*ARMS, AS_SEARCHES])
     parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--report", type=Path, nargs="+", default=[])
     return parser.parse_args()
 
 
 def measure(
-    root: Path, seed: int, users: int, days: int, models: list[str]
+    root: Path, world: World, arms: list[str], models: list[str]
 ) -> Iterator[dict[str, object]]:
     """One row for each arm, model, task, label and metric of one world."""
-    world = world_of(seed, users, days)
     quoted = world.end_ms - QUOTED_MS
     simulate(world, Writer.open(root, SPEC))
     judged: Judged | None = None
-    for arm, windows in _arms(root):
+    for arm, windows in _arms(root, arms):
         late = [one for one in windows if one.end_ms > quoted]
-        judged = judged or Judged.of(late, root / "truth")
+        if judged is None:
+            judged = Judged.of(late, root / "truth")
+            yield from judged.rows(judged.truth(root / "truth"), world.seed, TRUTH, "")
         judged.expect_same_samples(arm, late)
         for model in models:
             began = time.process_time()
-            score = np.concatenate(trained(model, windows, quoted, seed))
-            print(f"seed {seed} {arm} {model}: {time.process_time() - began:.0f} s CPU")
-            keyed = {"seed": seed, "arm": arm, "model": model}
-            for task, label, metric, value in judged.metrics(score):
-                yield keyed | {"task": task, "label": label, "metric": metric, "value": value}
+            score = np.concatenate(trained(model, windows, quoted, world.seed))
+            _say(f"seed {world.seed} {arm} {model}: {time.process_time() - began:.0f} s CPU")
+            yield from judged.rows(score, world.seed, arm, model)
 
 
-def _arms(root: Path) -> Iterator[tuple[str, list["Window"]]]:
+def _arms(root: Path, wanted: list[str]) -> Iterator[tuple[str, list["Window"]]]:
     """The windows of each arm, `none` first."""
-    for arm, target in ARMS.items():
+    for arm in (arm for arm in ARMS if arm in wanted):
         began = time.process_time()
-        windows = _windows(root, arm, replace(SPEC, target=target))
+        windows = _windows(root, arm, replace(SPEC, target=ARMS[arm]))
         size = sum(batch.n_samples for one in windows for batch in one.batches)
-        print(f"{arm}: {size:,} samples, {time.process_time() - began:.0f} s CPU")
+        _say(f"{arm}: {size:,} samples, {time.process_time() - began:.0f} s CPU")
         yield arm, windows
-    yield "as_searches", [_as_searches(one) for one in windows]
+        if arm == "all" and AS_SEARCHES in wanted:
+            yield AS_SEARCHES, [_as_searches(one) for one in windows]
 
 
-def world_of(seed: int, users: int, days: int) -> World:
+def world_of(seed: int, users: int | None, days: int | None) -> World:
     """A world of its own for each seed."""
-    world, small = scaled(load("demo"), users=users, days=days), load("tiny").items
-    return replace(world, seed=seed, items=small)
+    world = replace(load("demo"), seed=seed)
+    if users is None and days is None:
+        return world
+    return replace(scaled(world, users=users, days=days), items=load("tiny").items)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -232,6 +250,34 @@ class Judged:
         if not pl.concat([one.keys for one in windows]).equals(self.keys):
             raise AssertionError(f"{arm}: expected the same samples to be scored in every arm")
 
+    def truth(self, truth: Path) -> Floats:
+        """The world's own chances [n, tasks], as they would be without positions.
+
+        Of clicks P(click | examined); of other tasks that times P(conversion | click).
+        """
+        numbers = pl.read_parquet(truth / "items.parquet").select("item_id", item="number")
+        chances = (
+            pl.scan_parquet(truth / "requests" / "*.parquet")
+            .select("request_id", "item", "attraction", "conversion")
+            .join(self.keys.lazy().select("request_id").unique(), on="request_id")
+            .explode("item", "attraction", "conversion")
+            .join(numbers.lazy(), on="item")
+            .unique(["request_id", "item_id"])
+            .collect()
+        )
+        both = self.keys.join(
+            chances, on=["request_id", "item_id"], how="left", maintain_order="left"
+        )
+        click = both["attraction"].to_numpy()
+        bought = click * both["conversion"].to_numpy()
+        return np.stack([click if task == "click" else bought for task in SPEC.tasks], axis=1)
+
+    def rows(self, score: Floats, seed: int, arm: str, model: str) -> Iterator[dict[str, object]]:
+        """What is written down of an arm and a model."""
+        keyed = {"seed": seed, "arm": arm, "model": model}
+        for task, label, metric, value in self.metrics(score):
+            yield keyed | {"task": task, "label": label, "metric": metric, "value": value}
+
     def metrics(self, score: Floats) -> Iterator[tuple[str, str, str, float]]:
         """AUC over all samples, and GAUC by user, of each task under each label."""
         user = self.keys["user"].to_numpy()
@@ -274,11 +320,18 @@ def trained(name: str, windows: list[Window], quoted: int, seed: int) -> list[Fl
 
 def report(rows: pl.DataFrame) -> None:
     """Means over seeds with 95% intervals, and paired differences to `none`."""
-    keys = ["model", "label", "task", "metric"]
-    base = rows.filter(arm="none").select("seed", *keys, base="value")
-    gains = rows.join(base, on=["seed", *keys]).with_columns(gain=pl.col("value") - pl.col("base"))
-    for (model, label, task, metric), group in gains.group_by(keys, maintain_order=True):
-        print(f"\n{model}, {label} label, {task}, {metric}")
+    keys = ["label", "task", "metric"]
+    truth = rows.filter(arm=TRUTH)
+    models = rows.filter(pl.col("arm") != TRUTH)
+    base = models.filter(arm="none").select("seed", "model", *keys, base="value")
+    gains = models.join(base, on=["seed", "model", *keys]).with_columns(
+        gain=pl.col("value") - pl.col("base")
+    )
+    for (model, *which), group in gains.group_by(["model", *keys], maintain_order=True):
+        label, task, metric = which
+        print(f"\n{model!s}, {label} label, {task}, {metric}")
+        best = truth.filter(label=label, task=task, metric=metric)
+        print(f"{TRUTH:<13} {_interval(best['value'])}")
         for (arm,), one in group.group_by("arm", maintain_order=True):
             print(f"{arm:<13} {_interval(one['value'])}  {_interval(one['gain'], sign='+')}")
 

@@ -24,6 +24,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _NOT_BRACKET = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _CASE = ord("{") ^ ord("[")
 _BLANK = b" \t\r"
+_NOWHERE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,24 @@ class Lines:
         """
         content = np.frombuffer(self.data, np.uint8)
         doubtful: BoolArray = (content[self.starts] != _OPEN) | (content[self.stops - 1] != _CLOSE)
-        for places in (_nul(content), _words(content, b"NaN"), _words(content, b"Inf")):
+        for places in (_nul(self.data), _words(content, b"NaN"), _words(content, b"Inf")):
             doubtful[np.searchsorted(self.starts, places, side="right") - 1] = True
-        for line in self._with_many_brackets(content).tolist():
-            doubtful[line] |= is_deep(self.raw(line))
+        doubtful |= self.deep
         if not _is_utf8(self.data):
             doubtful |= [not _is_utf8(self.raw(line)) for line in range(len(self))]
         return doubtful
 
-    def _with_many_brackets(self, content: npt.NDArray[np.uint8]) -> Int64Array:
+    @cached_property
+    def deep(self) -> BoolArray:
+        """Lines that nest deeper than `DEPTH_LIMIT`."""
+        deep = np.zeros(len(self), np.bool_)
+        for line in self._with_many_brackets().tolist():
+            deep[line] = _is_deep(self.raw(line))
+        return deep
+
+    def _with_many_brackets(self) -> Int64Array:
         """Lines that open more brackets than may be nested."""
+        content = np.frombuffer(self.data, np.uint8)
         opened = np.flatnonzero((content | _CASE) == _OPEN)
         counts = np.searchsorted(opened, self.stops) - np.searchsorted(opened, self.starts)
         return np.flatnonzero(counts > DEPTH_LIMIT)
@@ -125,8 +134,8 @@ def _trimmed(data: bytes, starts: Int64Array, ends: Int64Array, positions: Int64
     return Lines(data, starts[filled], stops[filled], positions[filled])
 
 
-def _nul(content: npt.NDArray[np.uint8]) -> Int64Array:
-    return np.flatnonzero(content == 0)
+def _nul(data: bytes) -> Int64Array:
+    return np.flatnonzero(np.frombuffer(data, np.uint8) == 0) if b"\0" in data else _NOWHERE
 
 
 def _words(content: npt.NDArray[np.uint8], word: bytes) -> Int64Array:
@@ -137,14 +146,12 @@ def _words(content: npt.NDArray[np.uint8], word: bytes) -> Int64Array:
     return places
 
 
-def is_deep(line: bytes) -> bool:
-    """Whether the line nests deeper than `DEPTH_LIMIT`; most that do so do at their beginning."""
-    if line.count(b"[") + line.count(b"{") <= DEPTH_LIMIT:
-        return False
-    return _is_deep(line[:_BEGINNING]) or (len(line) > _BEGINNING and _is_deep(line))
-
-
 def _is_deep(line: bytes) -> bool:
+    """Whether the line nests deeper than `DEPTH_LIMIT`; most that do so do at their beginning."""
+    return _dives(line[:_BEGINNING]) or (len(line) > _BEGINNING and _dives(line))
+
+
+def _dives(line: bytes) -> bool:
     depth = 0
     for bracket in _STRING.sub(b"", line).translate(None, _NOT_BRACKET):
         depth += 1 if bracket | _CASE == _OPEN else -1

@@ -56,8 +56,16 @@ class Parser:
         return parsed
 
     def _divide(self, lines: Lines, chosen: Int64Array, parsed: Parsed) -> None:
-        """Take all lines at once or, around those that are refused, ever longer stretches."""
+        """Take all lines at once; else the good ones, and those that look bad one by one.
+
+        Around what is refused though it looked good, ever longer stretches are taken.
+        """
         if not len(chosen) or self._take(lines, chosen, parsed) is None:
+            return
+        suspect = np.array([self._reader.suspects(lines.raw(line)) for line in chosen.tolist()])
+        self._one_by_one(lines, chosen[suspect], parsed)
+        chosen = chosen[~suspect]
+        if not len(chosen) or (suspect.any() and self._take(lines, chosen, parsed) is None):
             return
         stretch = _SHORT_STRETCH
         while len(chosen):
@@ -99,7 +107,8 @@ class Parser:
         rows: list[dict[str, Any]] = []
         good: list[int] = []
         for line in chosen.tolist():
-            result = self._reader.row(lines.raw(line))
+            deep = lines.deep[line]
+            result = Fault("bad_json") if deep else self._reader.row(lines.raw(line))
             if isinstance(result, Fault):
                 parsed.faults.append((line, result))
             else:

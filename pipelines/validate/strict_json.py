@@ -6,6 +6,7 @@ one counts; an id that is a number has the wrong type.
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,13 +15,18 @@ import pyarrow as pa
 from pyarrow import types
 
 from pipelines.validate.kinds import EXPOSED, IDS, POSITION_LIMIT, TIME
-from pipelines.validate.lines import is_deep
 
 _LONGEST_INTEGER = 1000
+_HUGE = 2**63
+_ESCAPED_SURROGATE = re.compile(r"\\u[dD]")
 
 
 Column = Callable[[list[Any]], list[Any]]
 """Takes the values of one field, None where absent, to its declared type. Raises WrongType."""
+
+
+Look = Callable[[Any], bool]
+"""Whether a value has the types of a field."""
 
 
 Gap = Callable[[list[Any]], str | None]
@@ -44,6 +50,7 @@ def _integer(text: str) -> int | float:
 
 
 _DECODER = json.JSONDecoder(parse_int=_integer)
+_LOOK = json.JSONDecoder()
 
 
 class LineReader:
@@ -52,17 +59,27 @@ class LineReader:
     def __init__(self, declared: pa.Schema, latest_ms: int) -> None:
         self._latest_ms = latest_ms
         self._columns = [(field.name, _column(field, field.name)) for field in declared]
+        self._looks = [(field.name, _look(field)) for field in declared]
         self._gaps = [(field.name, _gap(field, field.name)) for field in declared]
 
+    def suspects(self, line: bytes) -> bool:
+        """Whether a block parser might refuse the line: a quick look, which may err."""
+        text = line.decode()
+        if "\\" in text and _ESCAPED_SURROGATE.search(text):
+            return True
+        try:
+            event = _LOOK.decode(text)
+        except ValueError:
+            return True
+        return not all(fits(event.get(name)) for name, fits in self._looks)
+
     def row(self, line: bytes) -> dict[str, Any] | Fault:
-        """The line as a row of the loose schema, or the first reason that speaks against it.
+        """The line, not too deep, as a row of the loose schema, or the first reason against it.
 
         Fields that are absent are None: whether they may be is not decided here, unless another
         field has the wrong type.
         """
         text = line.decode("utf-8", "surrogateescape")
-        if is_deep(line):
-            return Fault("bad_json")
         try:
             event = _DECODER.decode(text)
         except ValueError:
@@ -91,8 +108,9 @@ def _is_future(value: object, latest_ms: int) -> bool:
 def _is_utf8(text: str, event: object) -> bool:
     """Whether text and event hold no lone surrogate, raw or escaped."""
     try:
-        text.encode()
-        if "\\ud" in text.lower():
+        if not text.isascii():
+            text.encode()
+        if "\\" in text and "\\ud" in text.lower():
             json.dumps(event, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return False
@@ -115,6 +133,23 @@ def _column(field: pa.Field, path: str) -> Column:
         return [None if value is None else convert(value, path) for value in values]
 
     return read
+
+
+def _look(field: pa.Field) -> Look:
+    """Whether a value has the JSON types that a field allows."""
+    if types.is_list(field.type):
+        items = _look(field.type.value_field)
+        return lambda value: value is None or (type(value) is list and all(map(items, value)))
+    if types.is_struct(field.type):
+        parts = [(part.name, _look(part)) for part in field.type]
+        return lambda value: (
+            value is None
+            or (type(value) is dict and all(fits(value.get(name)) for name, fits in parts))
+        )
+    allowed = {*_leaf(field)[0], type(None)}
+    if int in allowed:
+        return lambda value: value is None or (type(value) in allowed and abs(value) < _HUGE)
+    return lambda value: type(value) in allowed
 
 
 def _list_column(items: Column, path: str) -> Column:

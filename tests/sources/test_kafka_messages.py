@@ -7,7 +7,7 @@ from typing import Any
 import fastavro
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.dead_letters import dead_letter_table
@@ -190,6 +190,31 @@ def test_containers_read_together_are_what_they_are_alone(
         pack[int(where * len(pack))] ^= change
     together = judged([bytes(pack) for pack in packs])
     alone = [judged([bytes(pack)], first=100 + 2 * at) for at, pack in enumerate(packs)]
+    assert letters(together) == sorted(one for some in alone for one in letters(some))
+    assert placed(together) == sorted(one for some in alone for one in placed(some))
+
+
+@settings(max_examples=15)
+@given(
+    count=st.integers(2, 200),
+    hits=st.lists(
+        st.tuples(st.integers(0, 199), st.floats(0, 0.999), st.integers(0, 255)), max_size=90
+    ),
+)
+def test_datums_read_together_are_what_they_are_alone(
+    count: int, hits: list[tuple[int, float, int]]
+) -> None:
+    """Whole ones, and ones with a byte changed or, instead, cut off there."""
+    datums = [bytearray(single(row)) for row in items(count)]
+    for at, where, change in hits:
+        one = datums[at % count]
+        place = 10 + int(where * max(0, len(one) - 10))
+        if change and place < len(one):
+            one[place] ^= change
+        else:
+            del one[place:]
+    together = judged([bytes(one) for one in datums])
+    alone = [judged([bytes(one)], first=100 + 2 * at) for at, one in enumerate(datums)]
     assert letters(together) == sorted(one for some in alone for one in letters(some))
     assert placed(together) == sorted(one for some in alone for one in placed(some))
 

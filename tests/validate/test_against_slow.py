@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipelines.sources.raw import JsonLines, RawRows, Rows
 from pipelines.validate import events_schema, validate
+from pipelines.validate.strict_json import LineReader
 from schemas.events import arrow_schema
 from tests.validate.shop import NOW_MS, SHOP, SOUND
 from tests.validate.slow import examine
@@ -128,6 +129,29 @@ def test_a_verdict_does_not_depend_on_the_other_lines_of_a_block(stream: str) ->
         check(stream, raw_lines)
 
     judged_alike()
+
+
+@pytest.mark.parametrize("stream", SOUND)
+def test_sound_lines_are_not_read_one_by_one_for_what_stands_between_them(
+    stream: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That costs ten times as much; a producer gone wrong must not slow down all others."""
+    sound = SOUND[stream]
+    broken = [json.dumps(sound)[:-9], "[1]", json.dumps({**sound, "note": "\ud800"})]
+    broken += [json.dumps({**sound, name: value}) for name in sound for value in (True, [[1]])]
+    broken += [json.dumps({**sound, "time_ms": time_ms}) for time_ms in (10**30, "now")]
+    lines = [line.encode() for one in broken for line in (one, json.dumps(sound), one)]
+    read: list[bytes] = []
+    row = LineReader.row
+
+    def noted(reader: LineReader, line: bytes) -> Any:
+        read.append(line)
+        return row(reader, line)
+
+    monkeypatch.setattr(LineReader, "row", noted)
+    raw = RawRows(JsonLines(b"\n".join(lines * 20)))
+    assert len(validate(SHOP, stream, raw, NOW_MS, "part-0").rows) >= 20 * len(broken)
+    assert len(read) <= 20 * 2 * len(broken) and json.dumps(sound).encode() not in read
 
 
 @pytest.mark.parametrize("stream", SOUND)

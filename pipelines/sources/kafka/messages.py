@@ -37,10 +37,10 @@ def decode(
     spec: Spec, stream: str, messages: Messages
 ) -> tuple[tuple[Content, ...], list[DeadLetter]]:
     """What can be read of the messages, and dead letters for what cannot."""
-    values = pa.array(messages.values, pa.binary())
-    filled = _where(pc.greater(pc.binary_length(values), 0))
-    container = _where(pc.starts_with(values, MAGIC))
-    single = _where(pc.starts_with(values, MARKER))
+    heads = pa.array([value and value[: len(MAGIC)] for value in messages.values], pa.binary())
+    filled = _where(pc.greater(pc.binary_length(heads), 0))
+    container = _where(pc.starts_with(heads, MAGIC))
+    single = _where(pc.starts_with(heads, MARKER))
     letters = _letters(messages, np.flatnonzero(~filled), "empty_message")
     packed, damaged = _packs(spec, stream, messages.take(np.flatnonzero(container)))
     datums, refused = _single(spec, stream, messages.take(np.flatnonzero(single)))
