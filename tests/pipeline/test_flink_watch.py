@@ -108,6 +108,28 @@ def test_a_job_that_runs_tells_how_it_stands_and_finds_partitions_that_come(
     assert digests(pipeline.folder) == digests(tmp_path / "whole")
 
 
+def test_a_window_does_not_wait_for_a_checkpoint(
+    flink: Cluster, kafka: Broker, tmp_path: Path
+) -> None:
+    """Flink keeps the watermark until one if calls of the reader follow on each other at once."""
+    events, spec = small_world(29, requests=200), kafka_spec()
+    prepared(kafka, spec)
+    publish_part(kafka, spec, events, 0, 2)
+    pipeline = Pipeline(flink, kafka, spec, tmp_path / "job")
+    try:
+        pipeline.start("--follow", "--checkpoint-s", "3600")
+
+        def sealed() -> bool:
+            assert pipeline.runs(), pipeline.ended()
+            return max(pipeline.sealed(), default=-1) >= 40_000
+
+        eventually(sealed, pipeline.sealed)
+        assert Pages(flink, name_of(pipeline)).completed_checkpoints() == 0
+        pipeline.stop()
+    finally:
+        pipeline.kill()
+
+
 def name_of(pipeline: Pipeline) -> str:
     """What the job of a pipeline is called."""
     unused: dict[str, Any] = {"source": "", "windows": Path(), "job_server": "", "rest": ""}

@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.transforms.core import RestrictionProvider
+from apache_beam.utils.timestamp import Duration
 
 from pipelines.drivers.direct.journal import Commit
 from pipelines.drivers.flink.cuts import watermark_of
@@ -23,8 +24,11 @@ from pipelines.reports import Report
 CALL_S = 2.0
 """A call ends after so long however much there is to read, so that a checkpoint may begin."""
 
-REST_S = 0.5
-"""So long after all was read a share is looked at again; many small packets cost more."""
+REST = Duration(seconds=1.5)
+"""How long a share rests after a call: a second, for Flink heeds whole seconds of what is left of
+it. Only while no call is under way does Flink pass the watermark on; without a rest the next call
+begins at once, and the watermark waits for a checkpoint.
+"""
 
 Limits = tuple[Mapping[str, int], ...] | None
 """Of each share, the offsets at which it ends; None: never."""
@@ -53,7 +57,6 @@ class _Read(beam.DoFn, RestrictionProvider):
         self.reading, self.limits = reading, limits
         self._readers: dict[int, ShareReader] = {}
         self._sign_s = 0.0
-        self._rests_until_s: dict[int, float] = {}
 
     def initial_restriction(self, element: int) -> Leg:  # noqa: ARG002  see Beam
         return Leg()
@@ -76,30 +79,21 @@ class _Read(beam.DoFn, RestrictionProvider):
         ),
     ) -> Iterator[Any]:
         """Read for a while, then leave the rest to a later call."""
-        time.sleep(max(0.0, self._rests_until_s.get(element, 0.0) - time.monotonic()))
         until_s = time.monotonic() + CALL_S
         while not self._is_read(element, commit := tracker.current_restriction().commit):
             portion = self._reader(element).next(commit)
             if portion is None:
                 yield from self._sign_of_life(element)
-                self._rest(element, tracker)
+                tracker.defer_remainder(REST)
                 return
             if not tracker.try_claim(portion.commit):
                 return
             _advance(watermark, portion.watermark_ms)
             yield from _outputs(portion)
-            if not portion.more:
-                self._rest(element, tracker)
-                return
-            if time.monotonic() > until_s:
-                tracker.defer_remainder()
+            if not portion.more or time.monotonic() > until_s:
+                tracker.defer_remainder(REST)
                 return
         tracker.try_claim(None)
-
-    def _rest(self, share: int, tracker: Any) -> None:
-        """Leave the rest to a call that waits itself: Flink knows delays of whole seconds only."""
-        self._rests_until_s[share] = time.monotonic() + REST_S
-        tracker.defer_remainder()
 
     def _limits_of(self, share: int) -> Mapping[str, int] | None:
         return None if self.limits is None else self.limits[share]
