@@ -3,8 +3,10 @@
 import io
 import json
 import random
+import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import fastavro
@@ -50,8 +52,10 @@ def encoded(spec: Spec, stream: str, row: Row, rng: random.Random) -> bytes:
     return out.getvalue()
 
 
-def with_damage(messages: Iterator[Message], seed: int) -> Iterator[Message]:
-    """The same, but one in three is damaged."""
+def with_damage(
+    messages: Iterator[Message], seed: int, longest: int = sys.maxsize
+) -> Iterator[Message]:
+    """The same, but one in three is damaged; it then has at most `longest` bytes."""
     rng = random.Random(seed)
     for number, (stream, value) in enumerate(messages):
         if number % 3:
@@ -60,7 +64,8 @@ def with_damage(messages: Iterator[Message], seed: int) -> Iterator[Message]:
             yield rng.choice([one for one in STREAMS if one != stream]), value
         else:
             assert value is not None
-            yield stream, rng.choice(DAMAGES)(value, rng)
+            tries = (rng.choice(DAMAGES)(value, rng) for _ in count())
+            yield stream, next(one for one in tries if one is None or len(one) <= longest)
 
 
 def flipped(value: bytes, rng: random.Random) -> bytes:
