@@ -12,8 +12,10 @@ JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntry
 TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 
-_JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m"]
-"""Small and quick to start; a real cluster wants other flags."""
+JVM = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xms64m", "-XX:+ExitOnOutOfMemoryError"]
+"""Small and quick to start; a real cluster wants other flags, but for the last: a part that runs
+out of memory loses a thread and then waits for it for ever, unless it ends, to be started again.
+"""
 
 _LOG = [
     "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -57,7 +59,7 @@ def java(main: str, *words: str | Path, heap: str) -> list[str]:
     opened = [f"--add-opens={package}=ALL-UNNAMED" for package in _OPENED]
     path = ["-cp", f"{fetched(POM)}/*"]
     found = program("java", "Java 17 or newer")
-    return [found, *_JVM, *_LOG, f"-Xmx{heap}", *opened, *path, main, *map(str, words)]
+    return [found, *JVM, *_LOG, f"-Xmx{heap}", *opened, *path, main, *map(str, words)]
 
 
 def job_manager(folder: Path) -> list[str]:

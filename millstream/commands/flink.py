@@ -17,6 +17,7 @@ DEFAULTS: dict[str, Any] = {
     "parallelism": 2,
     "checkpoint_s": 10.0,
 }
+EPOCH_ROWS = 100_000
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -106,7 +107,7 @@ def _settings(args: argparse.Namespace) -> "FlinkSettings":
         rest=args.flink_rest,
         workers=given["flink_workers"],
         shards=args.shards or (there.shards if there else SHARDS),
-        epoch_rows=args.epoch_rows,
+        epoch_rows=args.epoch_rows or EPOCH_ROWS,
         parallelism=given["parallelism"],
         checkpoint_s=given["checkpoint_s"],
         final=args.final,

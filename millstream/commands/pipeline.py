@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pipelines.drivers.direct import DirectSettings, Status, Summary
     from pipelines.drivers.flink import FlinkSummary
 
+EPOCH_ROWS = 600_000
+
 SECTIONS = {
     "windows": ("windows", "divergent", "revisions"),
     "events read": ("accepted", "late", "duplicate", "repeated_item"),
@@ -45,7 +47,10 @@ def add(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--shards", type=count, metavar="N", help="of a new state (16)")
     parser.add_argument(
-        "--epoch-rows", type=int, default=600_000, help="rows read at once (%(default)s)"
+        "--epoch-rows",
+        type=count,
+        metavar="N",
+        help=f"rows read at once ({EPOCH_ROWS:,}; on Flink by each reader, {flink.EPOCH_ROWS:,})",
     )
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--once", action="store_true", help="read what is there and stop (default)")
@@ -148,7 +153,7 @@ def _settings(args: argparse.Namespace) -> "DirectSettings":
         windows=args.windows,
         state=args.state or args.windows.with_name(f"{args.windows.name}.state"),
         shards=args.shards,
-        epoch_rows=args.epoch_rows,
+        epoch_rows=args.epoch_rows or EPOCH_ROWS,
         follow=args.follow,
         final=args.final,
     )

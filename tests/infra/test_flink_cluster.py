@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.flink import Cluster, Missing, local_flink
+from infra.flink.java import java
 from pipelines.drivers.flink.job_server import JobServer
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,28 @@ def test_a_cluster_has_its_slots_and_its_job_server_answers(flink: Cluster) -> N
     assert (overview["taskmanagers"], overview["slots-total"]) == (2, 2)
     assert overview["flink-version"].startswith("1.19.")
     JobServer(flink.endpoint).check()
+
+
+GREEDY = """
+public class Greedy {
+    public static void main(String[] words) throws Exception {
+        Thread greedy = new Thread(() -> {
+            var kept = new java.util.ArrayList<byte[]>();
+            while (true) kept.add(new byte[1 << 20]);
+        });
+        greedy.start();
+        Thread.sleep(600_000);
+    }
+}
+"""
+
+
+def test_a_java_part_that_is_out_of_memory_ends(flink: Cluster, tmp_path: Path) -> None:
+    """It would only lose the thread otherwise, and what waits for that would wait for ever."""
+    program = tmp_path / "Greedy.java"
+    program.write_text(GREEDY)
+    ended = subprocess.run(java(str(program), heap="64m"), capture_output=True, timeout=120)
+    assert ended.returncode == 3
 
 
 def test_the_command_says_which_port_is_taken(flink: Cluster) -> None:

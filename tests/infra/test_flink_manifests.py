@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.flink.java import JOB_SERVER, POM
+from infra.flink.java import JOB_SERVER, JVM, POM
 from millstream.cli import build_parser
 from millstream.commands import flink
 
@@ -96,8 +96,17 @@ def test_workers_listen_where_a_task_manager_looks_by_default() -> None:
     assert module.exists()
 
 
+def flink_settings() -> Any:
+    return yaml.safe_load(of_kind("ConfigMap")["flink-config"]["data"]["flink-conf.yaml"])
+
+
+def test_what_is_out_of_memory_ends_as_here() -> None:
+    flag = "-XX:+ExitOnOutOfMemoryError"
+    assert flag in flink_settings()["env.java.opts.all"].split() and flag in JVM
+
+
 def test_the_slots_are_enough_for_the_parallelism() -> None:
-    settings = yaml.safe_load(of_kind("ConfigMap")["flink-config"]["data"]["flink-conf.yaml"])
+    settings = flink_settings()
     managers = of_kind("Deployment")["flink-task-manager"]["spec"]["replicas"]
     slots = managers * settings["taskmanager.numberOfTaskSlots"]
     assert slots >= pipeline_arguments().parallelism

@@ -8,12 +8,21 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
+from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
+from apache_beam.runners.sdf_utils import (
+    RestrictionTrackerView,
+    ThreadsafeRestrictionTracker,
+    ThreadsafeWatermarkEstimator,
+)
 
 from infra.kafka import Broker
 from pipelines import packets
 from pipelines.drivers.direct.journal import Commit
 from pipelines.drivers.flink.cuts import DUE
+from pipelines.drivers.flink.leg import Leg, LegTracker
+from pipelines.drivers.flink.read import _Read
 from pipelines.drivers.flink.reader import Portion, Reading, ShareReader
+from pipelines.graph import REPORT
 from pipelines.sources.kafka.source import KafkaSource
 from pipelines.steps.step import FINAL_CUT
 from schemas.spec import Spec
@@ -113,6 +122,26 @@ def test_a_portion_s_watermark_counts_its_own_events_and_says_whether_more_waits
         second = next(portions(reader, first.commit))
     assert (first.watermark_ms, first.more) == (48_000, True)
     assert (second.watermark_ms, second.more) == (68_000, False)
+
+
+def test_a_call_ends_with_so_many_events_and_a_whole_second_s_rest(
+    kafka: Broker, spec: Spec
+) -> None:
+    """Flink heeds whole seconds of the rest that is left when it hears of it."""
+    clicks = [click(time_ms) for time_ms in range(1_000, 1_250)]
+    send(kafka, {spec.streams["click"].topic: clicks})
+    read, leg, given = _Read(replace(reading(kafka, spec, 1), rows=100), None), Leg(), []
+    while sum(given) < len(clicks):
+        tracker = ThreadsafeRestrictionTracker(LegTracker(leg))
+        watermark = ThreadsafeWatermarkEstimator(ManualWatermarkEstimator(None))
+        outputs = list(read.process(0, RestrictionTrackerView(tracker), watermark))
+        reports = [one.value for one in outputs if getattr(one, "tag", None) == REPORT]
+        given.append(sum(one.counts.get("accepted/click", 0) for one in reports))
+        deferred = tracker.deferred_status()
+        assert deferred is not None and deferred[1].micros // 1_000_000 == 1
+        leg = deferred[0]
+    read.teardown()
+    assert max(given) <= 100 and len(given) >= 3
 
 
 def test_every_shard_hears_of_the_cuts_that_time_has_passed(kafka: Broker, spec: Spec) -> None:

@@ -38,7 +38,8 @@ class KafkaPlanner:
     With `final` the input is complete: once all is read, the watermark is infinite. Partitions
     that are not `mine` are somebody else's; how far these came when all of ours are silent says
     `others_ms`. It is asked before ours are looked at: asked after, it would know of a time from
-    which ours may hold events that the look has not seen. A fetch ends after `fetch_s`. While at
+    which ours may hold events that the look has not seen. A fetch ends after `fetch_s`, or after
+    about `epoch_bytes` of messages. While at
     most about `current_rows` events wait, an epoch whose cut has come reads none of them: the
     windows that it seals are waited for.
     """
@@ -52,6 +53,7 @@ class KafkaPlanner:
     mine: Callable[[Partition], bool] = lambda partition: True
     others_ms: Callable[[int], int | None] | None = None
     fetch_s: float = FETCH_S
+    epoch_bytes: int = EPOCH_BYTES
     current_rows: int = 0
     _there: list[Partition] = field(default_factory=list)
     _first_seen_ms: dict[str, int] = field(default_factory=dict)
@@ -78,7 +80,7 @@ class KafkaPlanner:
 
     def _fetched(self, commit: Commit, behind: list[Partition]) -> list[Range]:
         starts = {p: commit.offsets.get(p.name, 0) for p in self._chosen(commit, behind)}
-        budget = Budget(self.epoch_rows, EPOCH_BYTES, self.fetch_s)
+        budget = Budget(self.epoch_rows, self.epoch_bytes, self.fetch_s)
         ranges = self.source.fetch(starts, budget) if starts else []
         for one in ranges:
             self._rows_a_message[one.name] = one.rows_estimate / (one.stop - one.start)

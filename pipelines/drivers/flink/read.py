@@ -22,9 +22,13 @@ from pipelines.graph import ITEMS, REPORT, USERS, as_packets
 from pipelines.reports import Report
 
 CALL_S = 2.0
-"""A call ends after so long however much there is to read, so that a checkpoint may begin."""
+"""A call ends after so long however much there is to read, so that a checkpoint may begin.
 
-REST = Duration(seconds=1.5)
+It ends before if it has given as many events as `Reading.rows` says: all that it gives waits in
+the task manager's heap until then.
+"""
+
+REST = Duration(seconds=1.9)
 """How long a share rests after a call: a second, for Flink heeds whole seconds of what is left of
 it. Only while no call is under way does Flink pass the watermark on; without a rest the next call
 begins at once, and the watermark waits for a checkpoint.
@@ -79,7 +83,7 @@ class _Read(beam.DoFn, RestrictionProvider):
         ),
     ) -> Iterator[Any]:
         """Read for a while, then leave the rest to a later call."""
-        until_s = time.monotonic() + CALL_S
+        until_s, rows = time.monotonic() + CALL_S, 0
         while not self._is_read(element, commit := tracker.current_restriction().commit):
             portion = self._reader(element).next(commit)
             if portion is None:
@@ -90,7 +94,8 @@ class _Read(beam.DoFn, RestrictionProvider):
                 return
             _advance(watermark, portion.watermark_ms)
             yield from _outputs(portion)
-            if not portion.more or time.monotonic() > until_s:
+            rows += portion.rows
+            if not portion.more or rows >= self.reading.rows or time.monotonic() > until_s:
                 tracker.defer_remainder(REST)
                 return
         tracker.try_claim(None)

@@ -26,13 +26,16 @@ from schemas.spec import Spec
 FETCH_S = 0.5
 """After so long a call takes what has come."""
 
+FETCH_BYTES = 16 * 1024 * 1024
+"""Of messages at once: what comes of them waits in a task manager's heap, more than once."""
+
 PATIENCE_S = 5.0
 """A call waits so long for a cluster that does not answer; the next one asks again."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What is read, by how many readers, and how many events at once."""
+    """What is read, by how many readers, and about how many events in a call of each."""
 
     spec: Spec
     address: str
@@ -48,8 +51,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Portion:
-    """What was read at once, and what is true once it was passed on; whether more waits."""
+    """So many events read at once, and what is true once they were passed on; whether more wait."""
 
+    rows: int
     commit: Commit
     watermark_ms: int | None
     more: bool
@@ -78,6 +82,7 @@ class ShareReader:
             limits=limits,
             others_ms=Tails(self._others).newest_ms,
             fetch_s=FETCH_S,
+            epoch_bytes=FETCH_BYTES,
             mine=lambda partition: reading.reader_of(partition) == share,
         )
 
@@ -115,6 +120,7 @@ class ShareReader:
         after = replace(commit.after(plan, report), counts={})
         standing = self._planner.standing(after, _now_ms)
         return Portion(
+            rows=sum(one.rows_estimate for one in plan.ranges),
             commit=after,
             watermark_ms=standing.watermark_ms,
             more=any(standing.lag.values()),

@@ -30,7 +30,7 @@ class FlinkSettings:
     workers: str = "localhost:50000"
     shards: int = 16
     parallelism: int = 2
-    epoch_rows: int = 600_000
+    epoch_rows: int = 100_000
     checkpoint_s: float = 10.0
     final: bool = False
 
