@@ -319,24 +319,36 @@ def trained(name: str, windows: list[Window], quoted: int, seed: int) -> list[Fl
 
 
 def report(rows: pl.DataFrame) -> None:
-    """Means over seeds with 95% intervals, and paired differences to `none`."""
-    keys = ["label", "task", "metric"]
+    """A table for each model and task: `truth` and `none` as they are, the other arms by how much
+    they differ from `none`; means over seeds with Student's 95% intervals.
+    """
+    columns = [(label, metric) for label in ("own", "caused") for metric in ("AUC", "GAUC")]
+    rows = rows.with_columns(column=pl.format("{}, {}", "label", "metric"))
+    names = [f"{label}, {metric}" for label, metric in columns]
     truth = rows.filter(arm=TRUTH)
-    models = rows.filter(pl.col("arm") != TRUTH)
-    base = models.filter(arm="none").select("seed", "model", *keys, base="value")
-    gains = models.join(base, on=["seed", "model", *keys]).with_columns(
-        gain=pl.col("value") - pl.col("base")
-    )
-    for (model, *which), group in gains.group_by(["model", *keys], maintain_order=True):
-        label, task, metric = which
-        print(f"\n{model!s}, {label} label, {task}, {metric}")
-        best = truth.filter(label=label, task=task, metric=metric)
-        print(f"{TRUTH:<13} {_interval(best['value'])}")
-        for (arm,), one in group.group_by("arm", maintain_order=True):
-            print(f"{arm:<13} {_interval(one['value'])}  {_interval(one['gain'], sign='+')}")
+    for (model, task), group in rows.filter(pl.col("arm") != TRUTH).group_by(
+        "model", "task", maintain_order=True
+    ):
+        print(
+            f"\n| {model!s}, {task!s}, {group['seed'].n_unique()} seeds |", " | ".join(names), "|"
+        )
+        print("|---" * (1 + len(names)) + "|")
+        print(_row(TRUTH, truth.filter(task=task), names))
+        base = group.filter(arm="none").select("seed", "column", base="value")
+        print(_row("none", group.filter(arm="none"), names))
+        for (arm,), one in group.filter(pl.col("arm") != "none").group_by(
+            "arm", maintain_order=True
+        ):
+            gains = one.join(base, on=["seed", "column"]).with_columns(pl.col("value") - "base")
+            print(_row(str(arm), gains, names, sign="+"))
 
 
-def _interval(values: pl.Series, sign: str = "") -> str:
+def _row(name: str, rows: pl.DataFrame, columns: list[str], sign: str = "") -> str:
+    cells = [_interval(rows.filter(column=column)["value"], sign) for column in columns]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
+def _interval(values: pl.Series, sign: str) -> str:
     """The mean and half the width of Student's 95% interval."""
     n = len(values)
     half = stats.t.ppf(0.975, n - 1) * values.std() / n**0.5 if n > 1 else float("nan")
