@@ -39,9 +39,8 @@ class KafkaPlanner:
     that are not `mine` are somebody else's; how far these came when all of ours are silent says
     `others_ms`. It is asked before ours are looked at: asked after, it would know of a time from
     which ours may hold events that the look has not seen. A fetch ends after `fetch_s`, or after
-    about `epoch_bytes` of messages. While at
-    most about `current_rows` events wait, an epoch whose cut has come reads none of them: the
-    windows that it seals are waited for.
+    about `epoch_bytes` of messages. While at most about `current_rows` events wait, an epoch whose
+    cut has come reads none of them: the windows that it seals are waited for.
     """
 
     spec: Spec
