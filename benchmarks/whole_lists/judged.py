@@ -27,7 +27,8 @@ class Judged:
     exposed: bool [n].
     labels: bool [m, tasks], both by name.
     chances: float64 [n, tasks], the world's own, as they would be without positions. Of clicks
-        P(click | examined); of other tasks that times P(conversion | click).
+        P(click | examined), of conversions that times P(conversion | click). Of carts what clicks
+        have, for a fixed share of clicks is followed by one.
     policy: float64 [n, tasks], the higher the earlier in the world's list.
     """
 
@@ -50,7 +51,7 @@ class Judged:
         known = _beside(keys, _listed(keys, truth))
         click = known["attraction"].to_numpy()
         bought = click * known["conversion"].to_numpy()
-        chances = np.stack([click if task == "click" else bought for task in tasks], axis=1)
+        chances = np.stack([bought if task == "conversion" else click for task in tasks], axis=1)
         earlier = np.broadcast_to(-known["position"].to_numpy()[:, None], chances.shape)
         labels = {"own": own, "caused": np.stack(caused, axis=1)}
         return cls(tuple(tasks), keys, exposed, labels, chances, earlier.astype(np.float64))
