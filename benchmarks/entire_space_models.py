@@ -123,7 +123,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--days", type=int, default=None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--arms", nargs="+", default=[*ARMS, AS_SEARCHES])
-    parser.add_argument("--models", nargs="+", default=list(MODELS))
+    parser.add_argument("--models", nargs="+", default=["dlrm_mlp", "mtfm"])
     parser.add_argument("--report", type=Path, nargs="+", default=[])
     return parser.parse_args()
 
@@ -257,8 +257,10 @@ def _row(name: str, rows: pl.DataFrame, columns: list[str], sign: str = "") -> s
 
 
 def _interval(values: pl.Series, sign: str) -> str:
-    """The mean and half the width of Student's 95% interval."""
+    """The mean and half the width of Student's 95% interval; a dash if there is nothing."""
     n = len(values)
+    if not n:
+        return "–"
     half = stats.t.ppf(0.975, n - 1) * values.std() / n**0.5 if n > 1 else float("nan")
     return f"{values.mean():{sign}.4f} ± {half:.4f}"
 
