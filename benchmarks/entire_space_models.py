@@ -135,7 +135,7 @@ def measure(
     quoted = world.end_ms - QUOTED_MS
     simulate(world, Writer.open(root, SPEC))
     lists = _lists(root, "lists", WHOLE_LISTS, quoted)
-    shown = _lists(root, "shown", replace(SPEC, target=None), quoted)
+    shown = _lists(root, "none", replace(SPEC, target=None), quoted)
     judged = Judged.of(lists.keys, shown.keys, root / "truth", SPEC.tasks)
     yield from judged.rows(judged.chances, world.seed, TRUTH, "")
     yield from judged.rows(judged.policy, world.seed, POLICY, "")
