@@ -34,8 +34,8 @@ class EventsToWindows(beam.PTransform[Any, Any]):
 
     `keyed` makes the transform that runs a step over every shard and keeps its state, and gives
     its packets and reports: it is all that differs between drivers. It is told whether its input
-    must be grouped by shard, or is one packet a shard already. Without searchification what the
-    first step gives goes straight to the last.
+    must be grouped by shard, or is one packet a shard already. `shards` is how many shards steps
+    have. Without searchification what the first step gives goes straight to the last.
     """
 
     spec: Spec
@@ -155,11 +155,11 @@ def packets_and_reports(inputs: Any, stage: beam.ParDo) -> tuple[Any, Any]:
 class WriteWindows(beam.PTransform[Any, Any]):
     """Packets of records → files of windows, each window's manifest last; gives reports.
 
-    `write` yields (window start, file entry) for one shard's tables; `gather` brings a window's
-    entries together when all have come; `seal` takes its start and its entries.
+    `write` yields (window start, file entry) for the tables of a shard of the last step; `gather`
+    brings a window's entries together when all have come; `seal` takes its start and its entries.
     """
 
-    write: Callable[[int, Tables], Iterable[tuple[int, Any]]]
+    write: Callable[[Tables], Iterable[tuple[int, Any]]]
     seal: Callable[[int, Iterable[Any]], Report]
     carrier: Carrier
     gather: beam.PTransform[Any, Any] = field(default_factory=beam.GroupByKey)
@@ -190,5 +190,4 @@ class _Write(beam.DoFn):
         self.write, self.carrier = write, carrier
 
     def process(self, element: Packet) -> Iterable[tuple[int, Any]]:
-        shard, data = element
-        return self.write(shard, self.carrier.unpack(data))
+        return self.write(self.carrier.unpack(element[1]))

@@ -1,4 +1,4 @@
-"""The window sink: records of one shard into the window store, written once."""
+"""The window sink: records into the files of their shards in the window store, written once."""
 
 import time
 from collections import Counter
@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from pipelines.arrays import Ints
 from pipelines.reports import Report
 from pipelines.steps.attribute.revise import CARRIER
 from pipelines.steps.step import Tables
+from schemas.hashing import shard_of
 from schemas.spec import Spec
 from schemas.windows import (
     BuildInfo,
@@ -28,27 +30,36 @@ from schemas.windows import (
 
 @dataclass(frozen=True)
 class WindowSink:
-    """Writes into the window store at `root`."""
+    """Writes into the window store at `root`, each window in files of so many shards of users."""
 
     spec: Spec
     root: Path
     shards: int
     watermark_ms: int | None
 
-    def write(self, shard: int, records: Tables) -> Iterator[tuple[int, FileEntry]]:
-        """The files of one shard, as (window start, entry)."""
-        for start, work in self.files(shard, records):
+    def write(self, records: Tables) -> Iterator[tuple[int, FileEntry]]:
+        """The files of all users of one or more whole shards, as (window start, entry)."""
+        for start, work in self.files(records):
             yield start, work()
 
-    def files(self, shard: int, records: Tables) -> Iterator[tuple[int, Callable[[], FileEntry]]]:
+    def files(self, records: Tables) -> Iterator[tuple[int, Callable[[], FileEntry]]]:
         """The same, as (window start, what writes the file)."""
-        if "users" in records:
-            for start, users in _by_window(records["users"], "window_start_ms"):
-                yield start, partial(write_shard, self._folder(start), shard, users, self.spec)
-        if "revisions" in records:
-            for start, rows in _by_window(records["revisions"], CARRIER):
-                own = rows.drop_columns([CARRIER])
-                yield start, partial(write_revisions, self._folder(start), shard, own, self.spec)
+        for name, key, write in (
+            ("users", "window_start_ms", self._write_users),
+            ("revisions", CARRIER, self._write_revisions),
+        ):
+            for start, table in _by_window(records[name], key) if name in records else ():
+                shard = shard_of(table["user"].to_numpy(), self.shards)
+                for one in np.unique(shard):
+                    rows = np.flatnonzero(shard == one)
+                    yield start, partial(write, start, int(one), table, rows)
+
+    def _write_users(self, start_ms: int, shard: int, users: pa.Table, rows: Ints) -> FileEntry:
+        return write_shard(self._folder(start_ms), shard, _taken(users, rows), self.spec)
+
+    def _write_revisions(self, start_ms: int, shard: int, table: pa.Table, rows: Ints) -> FileEntry:
+        revisions = _taken(table.drop_columns([CARRIER]), rows)
+        return write_revisions(self._folder(start_ms), shard, revisions, self.spec)
 
     def seal(self, start_ms: int, entries: Iterable[FileEntry]) -> Report:
         """Write the manifest of one window, from the entries of all its files."""
@@ -64,6 +75,11 @@ class WindowSink:
 
     def _folder(self, start_ms: int) -> Path:
         return self.root / window_name(start_ms)
+
+
+def _taken(table: pa.Table, rows: Ints) -> pa.Table:
+    """These rows, which ascend; without a copy if they are all."""
+    return table if len(rows) == len(table) else table.take(pa.array(rows))
 
 
 def _labels(manifest: Manifest) -> dict[str, int]:

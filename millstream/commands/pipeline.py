@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipelines.drivers.direct import DirectSettings, Status, Summary
     from pipelines.drivers.flink import FlinkSummary
 
-EPOCH_ROWS = 600_000
+EPOCH_ROWS = 500_000
 
 SECTIONS = {
     "windows": ("windows", "divergent", "revisions"),

@@ -29,6 +29,7 @@ class Step(Protocol):
         """Evaluate every cut up to `cut` on what `state` holds, then take in `events`.
 
         `events` were read while `cut` was the last cut: they act from the next one on.
-        Returns the new state and the outputs. No I/O, no clock; the same arguments give the
-        same tables, to the bit. `cut` never falls from one call to the next.
+        Returns the new state, or `state` itself if nothing changed, and the outputs. No I/O, no
+        clock; the same arguments give the same tables, to the bit. `cut` never falls from one call
+        to the next.
         """

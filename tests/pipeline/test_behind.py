@@ -1,25 +1,30 @@
-"""What a thread behind the epoch promises: order, results, failures, nothing left behind."""
+"""What threads behind the epoch promise: two at once, results, failures, nothing left behind."""
 
-import time
-from threading import Event, Thread
+from threading import Barrier, Event, Lock, Thread
 
 import pytest
 
-from pipelines.drivers.direct.behind import WAITING, Behind
+from pipelines.drivers.direct.behind import THREADS, WAITING, Behind
 
 
-def test_work_is_done_in_order_and_all_of_it_before_the_context_is_left() -> None:
+def test_two_pieces_of_work_go_on_at_once_and_all_are_done_before_the_context_is_left() -> None:
     done: list[int] = []
+    at_once, most, lock, all_here = [0], [0], Lock(), Barrier(THREADS, timeout=30)
 
     def work(number: int) -> int:
-        time.sleep(0.001 * (WAITING - number % WAITING))
-        done.append(number)
+        with lock:
+            at_once[0] += 1
+            most[0] = max(most[0], at_once[0])
+        all_here.wait()
+        with lock:
+            at_once[0] -= 1
+            done.append(number)
         return number * number
 
     with Behind() as behind:
         numbers = [behind.begin(lambda at=at: work(at)) for at in range(2 * WAITING)]
         assert behind.result(numbers[3]) == 9
-    assert done == list(range(2 * WAITING))
+    assert sorted(done) == list(range(2 * WAITING)) and most == [THREADS]
 
 
 def test_a_failure_is_raised_where_its_result_is_asked_for_and_when_the_context_is_left() -> None:

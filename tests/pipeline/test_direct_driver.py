@@ -7,9 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pytest
+import xxhash
 
 from pipelines.drivers.direct import DirectSettings, Summary, run
+from pipelines.drivers.direct import identity as identities
+from pipelines.drivers.direct.identity import Identity
+from pipelines.drivers.direct.state_store import StateStore
 from schemas.errors import UserError
 from schemas.windows import WindowStore
 from tests.oracle import Event, Outcome, Read, SealAll
@@ -109,6 +114,57 @@ def test_the_number_of_shards_changes_no_record(tmp_path: Path, shards: int) -> 
     other = built(tmp_path / "b", events, shards=shards)
     assert records(other) == records(reference)
     assert revisions(other) == revisions(reference)
+
+
+@pytest.mark.parametrize(
+    ("shards", "expected"),
+    [(1, 1), (2, 1), (3, 1), (4, 1), (5, 5), (6, 2), (7, 7), (8, 2), (9, 3), (16, 4), (30, 10)],
+)
+def test_up_to_four_shards_of_windows_are_one_of_the_state(shards: int, expected: int) -> None:
+    assert Identity.of(small_spec(), 99).with_shards(shards).shards_of_state == expected
+
+
+def test_how_many_shards_the_state_has_changes_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = small_world(10)
+    few = built(tmp_path / "a", events, shards=8, epoch_rows=700)
+    monkeypatch.setattr(identities, "TOGETHER", 1)
+    many = built(tmp_path / "b", events, shards=8, epoch_rows=700)
+    assert digests(few) == digests(many)
+    for folder, expected in (("a", 2), ("b", 8)):
+        shards = (tmp_path / folder / "state" / "shards" / "attribute").iterdir()
+        assert {one.name for one in shards} == {f"{shard:05d}" for shard in range(expected)}
+
+
+def test_a_users_record_is_in_the_file_of_the_users_shard(tmp_path: Path) -> None:
+    store = built(tmp_path, small_world(11), shards=8)
+    seen = set()
+    for file in (tmp_path / "windows").glob("*/shard-*.avro"):
+        with file.open("rb") as opened:
+            users = [record["user_id"] for record in fastavro.reader(opened)]
+        number = int(file.stem.removeprefix("shard-"))
+        assert {xxhash.xxh3_64_intdigest(user.encode()) % 8 for user in users} == {number}
+        seen.add(number)
+    assert seen == set(range(8)) and len(digests(store)) >= 12
+
+
+def test_state_of_older_epochs_is_removed_while_a_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = [0]
+
+    def looking(store: StateStore, step: str, shard: int, epoch: int, tables: Any) -> None:
+        save(store, step, shard, epoch, tables)
+        folder = store.root / step / f"{shard:05d}"
+        most[0] = max(most[0], len(list(folder.glob("*.tables"))))
+
+    save = StateStore.save
+    monkeypatch.setattr(StateStore, "save", looking)
+    built(tmp_path, small_world(12), epoch_rows=200)
+    assert most == [2]
+    left = list((tmp_path / "state" / "shards").glob("*/*/*.tables"))
+    assert len(left) == len({path.parent for path in left})
 
 
 def test_once_seals_what_the_watermark_allows_and_a_later_run_goes_on(tmp_path: Path) -> None:

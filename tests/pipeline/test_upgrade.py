@@ -123,6 +123,27 @@ def test_a_state_is_rescaled_again_and_again(tmp_path: Path) -> None:
     assert digests(WindowStore(tmp_path / "rescaled" / "windows")) == digests(reference)
 
 
+def test_state_with_a_shard_for_each_of_the_windows_goes_on_and_is_dealt_out_to_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = small_world(79, requests=300)
+    reference = built(tmp_path / "reference", events, shards=8)
+    state = tmp_path / "old" / "state"
+    with monkeypatch.context() as patched:
+        patched.setattr(identities, "TOGETHER", 1)
+        late = early_run(tmp_path / "old", events, shards=8)
+    values = read_json(state / "identity.json")
+    del values["state_shards"]
+    write_json(state / "identity.json", values)
+    add(tmp_path / "old", late)
+    run(settings(tmp_path / "old", shards=8, final=False))
+    assert len(list((state / "shards" / "attribute").iterdir())) == 8
+    assert rescale(state, 8) == 8
+    assert len(list((state / "shards-1" / "attribute").iterdir())) == 2
+    run(settings(tmp_path / "old", shards=8))
+    assert digests(WindowStore(tmp_path / "old" / "windows")) == digests(reference)
+
+
 def test_a_grown_spec_goes_on_and_gives_what_it_would_have_given_from_the_start(
     tmp_path: Path,
 ) -> None:

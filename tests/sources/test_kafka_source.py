@@ -70,6 +70,19 @@ def test_partitions_are_found_by_topic_with_their_ends(kafka: Broker, source: Ka
                      ("item", 0): 3, ("order", 0): 0, ("refund", 0): 0}  # fmt: skip
 
 
+def test_looking_at_the_partitions_again_and_again_does_not_rest_for_long(
+    source: KafkaSource,
+) -> None:
+    """Left to itself the client rests for 100 ms before each of the two looks that it takes."""
+    source.partitions()
+    took_s = []
+    for _ in range(10):
+        begun_s = time.perf_counter()
+        source.partitions()
+        took_s.append(time.perf_counter() - begun_s)
+    assert min(took_s) < 0.15
+
+
 def test_a_partition_made_while_ends_are_asked_for_is_not_overlooked(
     kafka: Broker, source: KafkaSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

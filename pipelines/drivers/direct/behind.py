@@ -1,4 +1,4 @@
-"""Work that goes on behind an epoch: encoding, compressing and writing, on a thread of its own.
+"""Work that goes on behind an epoch: encoding, compressing and writing, on threads of its own.
 
 Libraries do nearly all of it without holding the interpreter, and waiting for the disk needs none.
 """
@@ -9,15 +9,18 @@ from threading import BoundedSemaphore
 from types import TracebackType
 from typing import Any, Self
 
+THREADS = 2
+"""At the end of an epoch nothing else is left to do; on one core more than the epoch needs, two."""
+
 WAITING = 16
 """So many pieces of work may wait, about those of a shard: more would only take memory."""
 
 
 class Behind:
-    """Does what it is given one after the other, in order. Leaving its context waits for all."""
+    """Does what it is given, begun in order, two at a time. Leaving its context waits for all."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="behind")
+        self._thread = ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="behind")
         self._room = BoundedSemaphore(WAITING)
         self._begun: list[Future[Any]] = []
 

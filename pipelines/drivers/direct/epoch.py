@@ -48,12 +48,12 @@ class Epoch:
 class EpochRunner:
     """Runs planned epochs, one at a time, on a graph that is built once.
 
-    Building the graph and translating it costs more than running it on a small epoch.
+    Building the graph and translating it costs more than running it on a small epoch. `shards` is
+    how many shards the state has.
     """
 
     def __init__(self, spec: Spec, source: Source, store: StateStore, shards: int) -> None:
         rest_briefly()
-        self._store = store
         self._stages = _Stages(spec, source, store, shards)
         self._options = _Options(["--direct_num_workers=1", "--experiments=beam_fn_api"])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options)
@@ -65,14 +65,12 @@ class EpochRunner:
     def run(self, epoch: Epoch) -> Report:
         """Run one epoch and give what its stages reported.
 
-        Beside it state that the epoch before replaced is removed.
         Raises whatever a stage raised; then nothing of the epoch counts until it is run again.
         What the operating system refused comes as the OSError that it was: Beam makes it another.
         """
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what fails is raised
         try:
             with Behind() as behind:
-                behind.begin(lambda: self._store.forget(epoch.plan.epoch - 1))
                 self._stages.begin(epoch, behind)
                 FnApiRunner().run_via_runner_api(self._graph, self._options)
         except RuntimeError:
@@ -183,12 +181,13 @@ class _Stages(InProcess):
         with self._told():
             before = self.store.load(name, shard, plan.epoch)
             state, outputs = step.advance(before, events, plan.cut)
-        self.behind.begin(lambda: self.store.save(name, shard, plan.epoch, dict(state)))
+        if state is not before:
+            self.behind.begin(lambda: self.store.save(name, shard, plan.epoch, dict(state)))
         return outputs
 
-    def write(self, shard: int, records: Tables) -> Iterable[tuple[int, int]]:
-        """The files of one shard, as (window start, number of the work that writes it)."""
-        for start_ms, work in self.epoch.sink.files(shard, records):
+    def write(self, records: Tables) -> Iterable[tuple[int, int]]:
+        """The files of a shard's users, as (window start, number of the work that writes it)."""
+        for start_ms, work in self.epoch.sink.files(records):
             yield start_ms, self.behind.begin(work)
 
     def seal(self, start_ms: int, written: Iterable[int]) -> Report:

@@ -1,4 +1,4 @@
-"""To whom a state belongs: spec, number of shards, version; and how it is handed on.
+"""To whom a state belongs: spec, numbers of shards, version; and how it is handed on.
 
 State is never changed in place. Another spec or another number of shards makes a new generation of
 it in a folder of its own; then `identity.json` is replaced, which is the one step that counts, and
@@ -25,14 +25,22 @@ OLDEST_VERSION = 3
 
 DIRECT = "direct"
 SHARDS = 16
-"""Of a state that nobody gave a number."""
+"""Of windows that nobody gave a number."""
+
+TOGETHER = 4
+"""Up to so many shards of windows are one of the state: to advance a shard costs as much as a few
+thousand events in it, and a shard of the state is in memory as a whole."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What stands in `identity.json`. Version 3 did not keep the values of its spec."""
+    """What stands in `identity.json`. Version 3 did not keep the values of its spec.
+
+    `shards` are those of windows, `state_shards` those of the state: a divisor of it, so that all
+    users of a shard of windows are in one of the state. None: as many.
+    """
 
     spec: str
     shards: int
@@ -40,12 +48,23 @@ class Identity:
     spec_values: Mapping[str, Any] | None = None
     generation: int = 0
     runner: str = DIRECT
+    state_shards: int | None = None
 
     @classmethod
     def of(cls, spec: Spec, shards: int, runner: str = DIRECT) -> "Identity":
         """Of a new state."""
         values = _plain(spec_values(spec))
         return cls(spec_digest(spec), shards, spec_values=values, runner=runner)
+
+    def with_shards(self, shards: int) -> "Identity":
+        """With so many shards of windows, and of the state as many as that needs."""
+        together = max(n for n in range(1, TOGETHER + 1) if shards % n == 0)
+        return replace(self, shards=shards, state_shards=shards // together)
+
+    @property
+    def shards_of_state(self) -> int:
+        """How many shards the state has."""
+        return self.shards if self.state_shards is None else self.state_shards
 
     def folder(self, state: Path) -> Path:
         """Where this generation's shards are."""
@@ -75,7 +94,7 @@ def adopted(state: Path, spec: Spec, shards: int | None) -> Identity:
     """
     there = stored_identity(state)
     if there is None:
-        fresh = Identity.of(spec, shards or SHARDS)
+        fresh = Identity.of(spec, shards or SHARDS).with_shards(shards or SHARDS)
         write_json(state / "identity.json", asdict(fresh))
         return fresh
     _expect_runner(state, there, DIRECT)
@@ -85,7 +104,11 @@ def adopted(state: Path, spec: Spec, shards: int | None) -> Identity:
             f"{state / 'identity.json'}: expected shards {shards}, received {there.shards}. Leave "
             f"--shards out, or run `millstream pipeline rescale --state {state} --shards {shards}`."
         )
-    mine = replace(Identity.of(spec, there.shards), generation=there.generation)
+    mine = replace(
+        Identity.of(spec, there.shards),
+        generation=there.generation,
+        state_shards=there.state_shards,
+    )
     if mine == there:
         return there
     return _grown(state, there, mine, spec)
@@ -136,11 +159,12 @@ def rescaled(state: Path, shards: int) -> Identity:
         )
     _sweep(state, there)
     _refuse_half_written(state)
-    if there.shards == shards:
+    after = replace(there.with_shards(shards), generation=there.generation + 1)
+    if (there.shards, there.state_shards) == (after.shards, after.state_shards):
         return there
-    after = replace(there, shards=shards, generation=there.generation + 1)
     epoch = Journal(state / "journal").last().epoch
-    resharded(StateStore(there.folder(state)), StateStore(after.folder(state)), epoch, shards)
+    old, new = StateStore(there.folder(state)), StateStore(after.folder(state))
+    resharded(old, new, epoch, after.shards_of_state)
     return _flip(state, after)
 
 

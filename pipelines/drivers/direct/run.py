@@ -55,7 +55,7 @@ class DirectSettings:
     windows: Path
     state: Path
     shards: int | None = None
-    epoch_rows: int = 600_000
+    epoch_rows: int = 500_000
     follow: bool = False
     final: bool = False
     poll_s: float = 1.0
@@ -130,7 +130,7 @@ class _Loop:
         self.journal = Journal(settings.state / "journal")
         self.readings = ReadingLog(self.journal.root)
         self.store = StateStore(identity.folder(settings.state))
-        self.runner = EpochRunner(settings.spec, source, self.store, self.shards)
+        self.runner = EpochRunner(settings.spec, source, self.store, identity.shards_of_state)
         self.commit = self.journal.last()
         self.work = Work()
         self.last_sealed = newest_sealed(settings.windows)

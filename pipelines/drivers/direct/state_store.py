@@ -31,8 +31,12 @@ class StateStore:
         return tables
 
     def save(self, step: str, shard: int, epoch: int, tables: dict[str, pa.Table]) -> None:
-        """Keep the state after `epoch`; doing it again writes the same."""
+        """Keep the state after `epoch`; doing it again writes the same.
+
+        What only states older than the newest one before `epoch` used is removed.
+        """
         folder = self._folder(step, shard)
+        self._forget_shard(step, shard, epoch - 1)
         apart = [name for name in tables if name.startswith(SEGMENT)]
         for name in apart:
             if not (folder / _apart(name)).exists():

@@ -30,6 +30,8 @@ class AggregateStep:
 
     def advance(self, state: Tables, events: Tables, cut: int) -> tuple[Tables, Tables]:
         """See `Step.advance`."""
+        if events.keys().isdisjoint(("requests", "actions")):
+            return state, {}  # no cut has come
         actions = self._known(state, events)
         requests = self._with_pseudo(events)
         users = self._fold(requests, actions) if requests is not None else None
