@@ -15,7 +15,7 @@ from tests.models.builder import LAYOUT, BatchBuilder, UserShape
 
 USERS = 4
 SHAPE = UserShape(history=512, recent=32, requests=(4,) * 8)
-GOAL = 20.0
+GOAL = 30.0
 
 
 def main() -> None:

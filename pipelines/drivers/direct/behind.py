@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 THREADS = 2
-"""At the end of an epoch nothing else is left to do; on one core more than the epoch needs, two."""
+"""An epoch ends with nothing but this left to do: one would leave a core idle."""
 
 WAITING = 16
 """So many pieces of work may wait, about those of a shard: more would only take memory."""
