@@ -38,6 +38,9 @@ class HhsftConfig:
     """Width of what every expert gives, and of the domain attention."""
     embedding: int
     """Width of an embedded feature."""
+    sequence_scale: float
+    """What embeddings of actions are multiplied by. With 1 an item's row serves candidates and
+    actions; with anything else actions have rows of their own, which move that much slower."""
     tables: TableConfig
 
     def __post_init__(self) -> None:
@@ -69,6 +72,7 @@ PRESETS: Mapping[str, HhsftConfig] = MappingProxyType(
             expert_hidden=16,
             expert_width=8,
             embedding=8,
+            sequence_scale=1.0,
             tables=TableConfig(rows=1 << 10, std=0.025),
         ),
         "demo": HhsftConfig(
@@ -83,6 +87,7 @@ PRESETS: Mapping[str, HhsftConfig] = MappingProxyType(
             expert_hidden=64,
             expert_width=32,
             embedding=16,
+            sequence_scale=1.0,
             tables=TableConfig(rows=1 << 20, std=0.025),
         ),
         "paper": HhsftConfig(
@@ -97,6 +102,7 @@ PRESETS: Mapping[str, HhsftConfig] = MappingProxyType(
             expert_hidden=1024,
             expert_width=256,
             embedding=64,
+            sequence_scale=1.0,
             tables=TableConfig(rows=1 << 24, std=0.025),
         ),
     }

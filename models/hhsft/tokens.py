@@ -17,7 +17,7 @@ from models.layers.embedder import FeatureEmbedder, embedded_items
 from models.layers.mlp import mlp
 from models.layers.pooling import Runs
 from models.layout import FeatureField, Layout
-from models.tables import tables_for
+from models.tables import tables_by_scale
 from schemas.spec import FeatureOwner
 
 
@@ -38,14 +38,15 @@ class BlockTokenizer(nn.Module):
 
     Of a request: user; context, the scenario among it; query; history; recent. Of a sample: item,
     its id among it; cross. A block without features has no token. A block of actions holds the
-    mean of each stream's actions, an action being its item and its features; of R, a request
-    reads what is strictly earlier.
+    mean of each stream's actions, an action being its item and its features, `sequence_scale`
+    times; of R, a request reads what is strictly earlier.
     """
 
     def __init__(self, layout: Layout, config: HhsftConfig) -> None:
         super().__init__()
         dim = config.embedding
-        self.tables = tables_for(layout, config.tables, dim)
+        self.scale = config.sequence_scale
+        self.tables, self.own = tables_by_scale(layout, config.tables, dim, self.scale)
         self.user = FeatureEmbedder(_owned(layout.request, "user"), dim)
         self.context = FeatureEmbedder(_owned(layout.request, "context"), dim)
         self.query = FeatureEmbedder(_owned(layout.request, "query"), dim)
@@ -117,9 +118,10 @@ class BlockTokenizer(nn.Module):
 
     def _pooled(self, actions: Actions, by_stream: Runs) -> Tensor:
         """The streams' means side by side, [users or requests, S · (E + features)]."""
-        item = embedded_items(self.tables, actions.item)
-        vectors = torch.cat([item, *self.action(self.tables, actions.features)], dim=1)
-        return by_stream.mean(vectors).view(-1, self.streams * vectors.shape[1])
+        tables = self.tables if self.own is None else self.own
+        item = embedded_items(tables, actions.item)
+        vectors = torch.cat([item, *self.action(tables, actions.features)], dim=1)
+        return self.scale * by_stream.mean(vectors).view(-1, self.streams * vectors.shape[1])
 
 
 def _owned(fields: Sequence[FeatureField], owner: FeatureOwner) -> list[FeatureField]:

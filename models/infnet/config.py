@@ -36,6 +36,10 @@ class InfnetConfig:
     """Hidden width of each task's head."""
     positions: int
     """Learned positions of a sequence, counted from the newest; older items share the last."""
+    sequence_scale: float
+    """What embeddings of actions' items and features are multiplied by. With 1 an item's row serves
+    candidates and actions; with anything else actions have rows of their own, which move that much
+    slower."""
     tables: TableConfig
 
     def __post_init__(self) -> None:
@@ -61,6 +65,7 @@ PRESETS: Mapping[str, InfnetConfig] = MappingProxyType(
             broadcast_hidden=16,
             head_hidden=8,
             positions=32,
+            sequence_scale=1.0,
             tables=TableConfig(rows=1 << 10, std=0.025),
         ),
         "demo": InfnetConfig(
@@ -74,6 +79,7 @@ PRESETS: Mapping[str, InfnetConfig] = MappingProxyType(
             broadcast_hidden=32,
             head_hidden=32,
             positions=128,
+            sequence_scale=1.0,
             tables=TableConfig(rows=1 << 20, std=0.1),
         ),
         "paper": InfnetConfig(
@@ -87,6 +93,7 @@ PRESETS: Mapping[str, InfnetConfig] = MappingProxyType(
             broadcast_hidden=64,
             head_hidden=64,
             positions=1024,
+            sequence_scale=1.0,
             tables=TableConfig(rows=1 << 24, std=0.025),
         ),
     }

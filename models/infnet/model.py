@@ -37,7 +37,7 @@ from models.infnet.tokens import (
 )
 from models.layers.per_token import TaskHeads
 from models.layout import Layout
-from models.tables import tables_for
+from models.tables import tables_by_scale
 
 
 class Infnet(RankingModel):
@@ -52,7 +52,9 @@ class Infnet(RankingModel):
     def __init__(self, layout: Layout, config: InfnetConfig) -> None:
         super().__init__()
         self.n_types, n_tasks = len(layout.actions), len(layout.tasks)
-        self.tables = tables_for(layout, config.tables, config.width)
+        self.tables, self.own = tables_by_scale(
+            layout, config.tables, config.width, config.sequence_scale
+        )
         self.categorical = CategoricalTokens(layout, config)
         self.sequence = SequenceTokens(layout, config)
         self.task = TaskTokens(n_tasks, config)
@@ -70,7 +72,7 @@ class Infnet(RankingModel):
     def forward(self, batch: UserBatch) -> Tensor:
         plan = moved(plan_of(batch, self.n_types), self.device)
         c = self.categorical(self.tables, batch, plan)
-        s_Md = self.sequence(self.tables, batch, plan)
+        s_Md = self.sequence(self.tables if self.own is None else self.own, batch, plan)
         s = plan.tokens.pad(s_Md)
         s_hubs = self.sequence_hubs(s_Md, plan) if self.sequence_hubs else [None] * len(s)
         blocks = zip(c, s, s_hubs, plan.lengths, strict=True)

@@ -61,14 +61,16 @@ class SequenceTokens(nn.Module):
 
         s_bt = e_bt + p_t + r_t                                                            (2)
 
-    e sums the rows of the item, its features, the stream and the scenario it happened in; p is
-    indexed from the newest item of the type, r by the logarithm of the time to the request.
+    e sums the rows of the item, its features, the stream and the scenario it happened in; those of
+    item and features count `sequence_scale` times. p is indexed from the newest item of the type,
+    r by the logarithm of the time to the request.
     """
 
     bounds_ms: Tensor
 
     def __init__(self, layout: Layout, config: InfnetConfig) -> None:
         super().__init__()
+        self.scale = config.sequence_scale
         self.features = BinnedEmbedder(layout.action, config.width, config.tables.std)
         self.stream = drawn(config, len(layout.actions))
         # Row 0 is no scenario, or none that is known.
@@ -103,7 +105,7 @@ class SequenceTokens(nn.Module):
         stream = self.stream.index_select(0, of_stream)
         scenario = self.scenario.index_select(0, of_scenario)
         joined = [torch.cat(pair) for pair in zip(*features, strict=True)]
-        return torch.stack([item, stream, scenario, *joined]).sum(dim=0)
+        return self.scale * torch.stack([item, *joined]).sum(dim=0) + stream + scenario
 
 
 class SequenceHubs(nn.Module):

@@ -1,7 +1,7 @@
 """Embedding tables: hashes in, rows out, a learned vector for what is missing."""
 
 from models.tables.base import EmbeddingTable
-from models.tables.config import TableConfig, tables_for
+from models.tables.config import TableConfig, tables_by_scale, tables_for
 from models.tables.growing import GrowingTable
 from models.tables.hashed import HashedTable
 from models.tables.named import ITEM, Tables, table_names, tables_in
@@ -14,6 +14,7 @@ __all__ = [
     "TableConfig",
     "Tables",
     "table_names",
+    "tables_by_scale",
     "tables_for",
     "tables_in",
 ]

@@ -1,6 +1,6 @@
 """Which tables a model gets: one decision for all of them, made by preset and spec."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args
 
 from models.base import ModelError
@@ -60,6 +60,23 @@ class TableConfig:
 def tables_for(layout: Layout, config: TableConfig, dim: int) -> Tables:
     """The tables that the features of a layout and its items need, `dim` wide."""
     return Tables(layout, lambda: _table(config, dim))
+
+
+def tables_by_scale(
+    layout: Layout, config: TableConfig, dim: int, scale: float
+) -> tuple[Tables, Tables | None]:
+    """The same, and those of actions if they are others: where their rows count `scale` ≠ 1 times.
+
+    As a step of Adagrad does not depend on the gradient's scale, embeddings of actions then move
+    that much slower than those of candidates. With 1 an item has one row for both.
+    """
+    if scale == 1:
+        return tables_for(layout, config, dim), None
+    of_actions = replace(layout, request=(), candidate=())
+    return (
+        tables_for(replace(layout, action=()), config, dim),
+        tables_for(of_actions, config, dim),
+    )
 
 
 def _table(config: TableConfig, dim: int) -> EmbeddingTable:

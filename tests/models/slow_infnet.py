@@ -30,6 +30,7 @@ class SlowTokens:
 
     def __init__(self, layout: Layout, config: InfnetConfig, weights: Weights) -> None:
         self.layout, self.config, self.weights = layout, config, weights
+        self.of_actions = "tables" if config.sequence_scale == 1 else "own"
 
     def samples(self, batch: UserBatch) -> list[Sample]:
         samples = []
@@ -70,12 +71,13 @@ class SlowTokens:
         )
 
     def raw(self, actions: Actions, i: int) -> Tensor:
-        e = self.row("item", int(actions.item[i]))
-        e = e + self.weights["sequence.stream"][int(actions.action[i])]
-        e = e + self.weights["sequence.scenario"][1 + int(actions.scenario[i])]
-        for one in self.fields("sequence.features", self.layout.action, actions.features, i):
+        e = self.row("item", int(actions.item[i]), self.of_actions)
+        fields = self.layout.action
+        for one in self.fields("sequence.features", fields, actions.features, i, self.of_actions):
             e = e + one
-        return e
+        e = self.config.sequence_scale * e
+        e = e + self.weights["sequence.stream"][int(actions.action[i])]
+        return e + self.weights["sequence.scenario"][1 + int(actions.scenario[i])]
 
     def fields(
         self,
@@ -83,22 +85,25 @@ class SlowTokens:
         fields: tuple[FeatureField, ...],
         columns: Mapping[str, Column],
         i: int,
+        tables: str = "tables",
     ) -> list[Tensor]:
-        return [self.field(name, field, columns[field.name], i) for field in fields]
+        return [self.field(name, field, columns[field.name], i, tables) for field in fields]
 
-    def field(self, name: str, field: FeatureField, column: Column, i: int) -> Tensor:
+    def field(self, name: str, field: FeatureField, column: Column, i: int, tables: str) -> Tensor:
         if isinstance(column, IdLists):
             bounds = column.offsets[i : i + 2].tolist()
             ids = column.values[bounds[0] : bounds[1]].tolist()
-            return torch.stack([self.row(field.table, one) for one in ids or [None]]).mean(0)
+            return torch.stack([self.row(field.table, one, tables) for one in ids or [None]]).mean(
+                0
+            )
         if isinstance(column, Ids):
             present = bool(column.present[i])
-            return self.row(field.table, int(column.values[i]) if present else None)
+            return self.row(field.table, int(column.values[i]) if present else None, tables)
         number = float(column.values[i]) if column.present[i] else None
         return self.weights[f"{name}.numbers.number_{field.name}.weight"][bucket(number)]
 
-    def row(self, table: str, hashed: int | None) -> Tensor:
-        weight = self.weights[f"tables.by_name.table_{table}.weight"]
+    def row(self, table: str, hashed: int | None, tables: str = "tables") -> Tensor:
+        weight = self.weights[f"{tables}.by_name.table_{table}.weight"]
         return weight[0 if hashed is None else 1 + (hashed % 2**64) % self.config.tables.rows]
 
 

@@ -21,7 +21,7 @@ from models.layout import FeatureField, Layout
 from models.loss import weighted_bce
 from models.tables import TableConfig
 from tests.models.builder import LAYOUT, BatchBuilder, UserShape
-from tests.models.slow_hhsft import slow_logits
+from tests.models.slow_hhsft import block_inputs, slow_logits
 
 FIXED = TableConfig(rows=64, std=0.025, kind="hashed")
 """Tables whose rows a reference finds by hand."""
@@ -74,6 +74,25 @@ def test_fast_and_slow_agree_on_logits_and_every_gradient(
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-9)
     for name, gradient in gradients(model).items():
         torch.testing.assert_close(fast[name], gradient, rtol=0, atol=1e-9, msg=name)
+
+
+def test_actions_that_count_less_have_rows_of_their_own() -> None:
+    # Rows of actions are 8 and count a quarter, those of candidates 3.
+    config = small(sequence_scale=0.25)
+    model = Hhsft(LAYOUT, config).double()
+    with torch.no_grad():
+        for table, value in ((model.tokenizer.own, 8.0), (model.tokenizer.tables, 3.0)):
+            for weight in table.parameters():
+                weight.fill_(value)
+    batch = BatchBuilder(3).batch([UserShape(history=4, recent=0, requests=(2,))])
+    blocks = block_inputs(model, batch)[0]
+    named = dict(zip((*model.tokenizer.request, *model.tokenizer.sample), blocks, strict=True))
+    acted = set(batch.history.action.tolist())
+    of_stream = named["history"].view(2, model.streams, -1)
+    for stream in range(model.streams):
+        assert set(of_stream[:, stream].flatten().tolist()) == {2.0 if stream in acted else 0.0}
+    assert named["item"][:, : config.embedding].unique().tolist() == [3.0]
+    assert Hhsft(LAYOUT, small()).tokenizer.own is None
 
 
 def shake(model: nn.Module) -> None:

@@ -40,6 +40,7 @@ SHAPES = (*ODD_SHAPES[:4], UserShape(history=9, recent=5, requests=(1, 3, 2)))
         {"blocks": 3, "categorical_hubs": 1, "shared_hubs": 0, "positions": 4},
         {"blocks": 1, "shared_hubs": 2},
         {"blocks": 2, "categorical_hubs": 3, "projections": True},
+        {"blocks": 2, "categorical_hubs": 3, "sequence_scale": 0.25},
     ],
 )
 def test_logits_and_all_gradients_equal_the_reference(sizes: dict) -> None:
@@ -146,9 +147,9 @@ def test_sequence_tokens_know_position_and_time_in_equation_2() -> None:
 
 def test_an_action_is_its_item_its_features_its_stream_and_its_scenario() -> None:
     batch = two_requests()
-    tokens = SequenceTokens(LAYOUT, config_of(width=1))
+    tokens = SequenceTokens(LAYOUT, config_of(width=1, sequence_scale=0.5))
     tables = Tables(LAYOUT, lambda: HashedTable(rows=4, dim=1, std=1.0))
-    values = {"item": 1.0, "author": 10.0, "tags": 100.0}
+    values = {"item": 2.0, "author": 20.0, "tags": 200.0}
     with torch.no_grad():
         for parameter in tokens.parameters():
             parameter.zero_()
