@@ -151,8 +151,9 @@ class Bench:
         if self.workers == 1:
             return [(plan, self.one(plan)) for plan in plans]
         # Forked, so that the windows are decoded once; until here nothing has started a thread.
-        with ProcessPoolExecutor(self.workers, get_context("fork")) as pool:
-            return list(zip(plans, pool.map(self.one, plans), strict=True))
+        fork = get_context("fork")
+        with ProcessPoolExecutor(self.workers, fork, _inherited.append, (self,)) as pool:
+            return list(zip(plans, pool.map(_one, plans), strict=True))
 
     def one(self, plan: Plan) -> "Scored":
         """A run, unless its scores are there."""
@@ -172,6 +173,15 @@ class Bench:
         overrides = dict(model_settings(self.spec, plan.model).overrides)
         said = repr((plan, overrides, len(self.windows), self.columns))
         return sha256(said.encode()).hexdigest()[:12]
+
+
+_inherited: list[Bench] = []
+"""In a forked process, the bench as it was: its windows would not fit through a pipe."""
+
+
+def _one(plan: Plan) -> "Scored":
+    """See `Bench.one`."""
+    return _inherited[0].one(plan)
 
 
 def in_days(
