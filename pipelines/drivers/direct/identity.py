@@ -94,7 +94,8 @@ def adopted(state: Path, spec: Spec, shards: int | None) -> Identity:
     """
     there = stored_identity(state)
     if there is None:
-        fresh = Identity.of(spec, shards or SHARDS).with_shards(shards or SHARDS)
+        number = shards or SHARDS
+        fresh = Identity.of(spec, number).with_shards(number)
         write_json(state / "identity.json", asdict(fresh))
         return fresh
     _expect_runner(state, there, DIRECT)
